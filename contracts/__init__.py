@@ -1,0 +1,1 @@
+"""What crosses a process border: vocabulary, metric names, and the versioned HTTP bodies. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The mind: observe, detect, diagnose, decide, act, verify. Start with `loop.py`."""

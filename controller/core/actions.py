@@ -1,0 +1,164 @@
+"""The four actions as values, and the record of one action's life from intent to verdict.
+
+An action is complete: who, what, which incarnation, what it should achieve and how to undo it. The executor has nothing
+left to choose. `ActionRecord` is what the journal keeps; its `stage` only moves forward.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from contracts.vocabulary import HostId, OrderKey, ProfileId, Region, ReplicaId
+from controller.core.fleet import TrafficIntent
+
+ActionId = NewType("ActionId", str)
+
+
+class ActionKind(StrEnum):
+    """The verbs; restorative ones give back what an earlier action took."""
+
+    RESTART = "restart"
+    SHIFT = "shift"
+    SWITCH_PROFILE = "switch_profile"
+    SCALE_OUT = "scale_out"
+    SCALE_IN = "scale_in"
+    RETURN_TRAFFIC = "return_traffic"
+    RESTORE_PROFILE = "restore_profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Drain (unless hung), restart one replica, wait until ready, give it traffic again."""
+
+    host: HostId
+    region: Region
+    replica: ReplicaId
+    generation: int
+    graceful: bool
+    kind: ActionKind = ActionKind.RESTART
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Move a gateway's traffic between regions; RETURN_TRAFFIC is the same act towards home."""
+
+    region: Region
+    """Region that is relieved (or, on return, given its traffic back)."""
+    before: TrafficIntent
+    after: TrafficIntent
+    kind: ActionKind = ActionKind.SHIFT
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaRef:
+    """One incarnation of one replica on its host."""
+
+    host: HostId
+    replica: ReplicaId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchProfile:
+    """Run the replicas of one region on another profile; one order per replica, nothing is dropped."""
+
+    region: Region
+    replicas: tuple[ReplicaRef, ...]
+    before: ProfileId
+    after: ProfileId
+    kind: ActionKind = ActionKind.SWITCH_PROFILE
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleOut:
+    """Start one replica in a free slot."""
+
+    host: HostId
+    region: Region
+    replica: ReplicaId
+    profile: ProfileId
+    kind: ActionKind = ActionKind.SCALE_OUT
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleIn:
+    """Drain and stop one replica."""
+
+    host: HostId
+    region: Region
+    replica: ReplicaId
+    generation: int
+    kind: ActionKind = ActionKind.SCALE_IN
+
+
+Action = Restart | Shift | SwitchProfile | ScaleOut | ScaleIn
+
+
+class Stage(StrEnum):
+    """Where an action stands. Every stage but CLOSED has a deadline, so nothing stays open for ever."""
+
+    INTENDED = "intended"
+    """Journaled; nothing touched yet."""
+    DRAINING = "draining"
+    """Target cordoned; its work in flight is finishing."""
+    ORDERED = "ordered"
+    """Orders issued, or traffic published; no final answer yet. No answer is Unknown, never success."""
+    VERIFYING = "verifying"
+    """Executed; the observation window is running."""
+    CLOSED = "closed"
+
+
+class Verdict(StrEnum):
+    """What an action came to."""
+
+    IMPROVED = "improved"
+    NO_EFFECT = "no_effect"
+    WORSE = "worse"
+    """Compensated at once."""
+    INCONCLUSIVE = "inconclusive"
+    """Too little traffic or data to say."""
+    FAILED = "failed"
+    """An order failed, was refused, or its deadline passed without an answer that it was executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A ratio with its counts: `bad` of `total` events in the observed scope, and of its peers at the same time."""
+
+    bad: float
+    total: float
+    peer_bad: float
+    peer_total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the action should achieve, and for how long to look before judging."""
+
+    scope: str
+    """What is measured, e.g. `region=eu-west` or `replica=eu-west-0`."""
+    window_s: float
+    before: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """One action's life; the journal stores the newest version under `id`."""
+
+    id: ActionId
+    action: Action
+    cause: str
+    """Finding that led here, one sentence for `trimtab why`."""
+    evidence: tuple[tuple[str, str], ...]
+    expectation: Expectation
+    stage: Stage
+    epoch: int
+    intended_unix_s: float
+    stage_unix_s: float
+    """When it entered `stage`."""
+    stage_deadline_unix_s: float
+    order_keys: tuple[OrderKey, ...] = ()
+    origin: str = "loop"
+    """loop, or the operator who asked for it."""
+    verdict: Verdict | None = None
+    detail: str = ""

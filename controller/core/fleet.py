@@ -1,0 +1,139 @@
+"""The fleet as one immutable value: hosts, their replicas, and where the gateways are told to send traffic.
+
+Built once per tick from the agents' reports; every phase reads the same snapshot, so a tick cannot contradict itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from contracts.vocabulary import HostId, Locality, ProfileId, ReflexKind, Region, ReplicaId, ReplicaState
+
+SERVING_STATES = frozenset({ReplicaState.READY})
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One serving process, as of the newest report."""
+
+    id: ReplicaId
+    locality: Locality
+    address: str
+    port: int
+    state: ReplicaState
+    reason: str
+    generation: int
+    state_age_s: float
+    profile: ProfileId | None
+    """None until it answered its first probe."""
+    profiles: tuple[ProfileId, ...]
+    progress_age_s: float
+    in_flight: int
+    queued_s: float
+    slo_revision: int
+
+    @property
+    def region(self) -> Region:
+        """Where it serves."""
+        return self.locality.region
+
+    @property
+    def ready(self) -> bool:
+        """Can take traffic now."""
+        return self.state in SERVING_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Reflex:
+    """Something an agent healed, or tried to heal, by itself."""
+
+    host: HostId
+    boot_id: str
+    seq: int
+    kind: ReflexKind
+    replica: ReplicaId
+    generation: int
+    detected_unix_s: float
+    healed_unix_s: float | None
+    evidence: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine and its replicas."""
+
+    locality: Locality
+    boot_id: str
+    seq: int
+    runtime: str
+    report_age_s: float
+    """Age of the newest report on the controller's monotonic clock."""
+    agent_address: str
+    agent_port: int
+    free_slots: tuple[ReplicaId, ...]
+    replicas: tuple[Replica, ...]
+    reflexes: tuple[Reflex, ...] = ()
+
+    @property
+    def id(self) -> HostId:
+        """Short for `locality.host`."""
+        return self.locality.host
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Every host that has ever reported to this leader and was not forgotten."""
+
+    hosts: tuple[Host, ...]
+
+    def replicas(self, region: Region | None = None) -> Iterator[Replica]:
+        """All replicas, or those of one region, in a stable order."""
+        for host in self.hosts:
+            for replica in host.replicas:
+                if region is None or replica.region == region:
+                    yield replica
+
+    def replica(self, replica_id: ReplicaId) -> Replica | None:
+        """The replica of that id; None when no report names it."""
+        return next((replica for replica in self.replicas() if replica.id == replica_id), None)
+
+    def host(self, host_id: HostId) -> Host | None:
+        """The host of that id; None when it never reported."""
+        return next((host for host in self.hosts if host.id == host_id), None)
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Regions that have at least one host, sorted."""
+        return tuple(sorted({host.locality.region for host in self.hosts}))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RegionShare:
+    """Share of one gateway's traffic that goes to one region; 0 means standby: warm, checked, first in line on failure."""
+
+    gateway: Region
+    region: Region
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficIntent:
+    """What the gateways should do. Together with the fleet it determines every endpoint list, so it is all that is journaled."""
+
+    shares: tuple[RegionShare, ...]
+    cordoned: frozenset[ReplicaId] = frozenset()
+    """Replicas that get no new work; they finish what they have."""
+
+    def share(self, gateway: Region, region: Region) -> float:
+        """Wanted share, 0 when never mentioned."""
+        return next((s.share for s in self.shares if (s.gateway, s.region) == (gateway, region)), 0.0)
+
+
+def home_traffic(regions: tuple[Region, ...]) -> TrafficIntent:
+    """Every gateway serves its own region and keeps the others on standby: the state that a shift returns to."""
+    return TrafficIntent(
+        shares=tuple(
+            RegionShare(gateway=gateway, region=region, share=1.0 if gateway == region else 0.0)
+            for gateway in regions
+            for region in regions
+        )
+    )

