@@ -1,0 +1,59 @@
+# Trimtab. `make` alone lists the targets; `make demo` and `make test` do their own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamp holds a completed set-up: re-made when the lock or the project file is newer.
+STAMP := $(VENV)/.trimtab-setup
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev check test demo up golden bench clean lock
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trimtab needs Python 3.11 or newer (PYTHON=python3.11 make …)"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked Python packages (about half a minute) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## everything the demo needs: Python packages, Debian packages, the voice
+	@$(BIN)/trimtab setup
+
+setup-dev: $(STAMP)
+	@$(BIN)/trimtab setup --dev
+
+check: $(STAMP) ## format, lint, types and import contracts, in seconds
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: setup-dev ## set up, then every test with real servers
+	@$(BIN)/python -m pytest
+
+demo: setup ## set up, then live through five faults and heal them
+	@$(BIN)/trimtab demo
+
+up: setup ## the whole system on this machine, until Ctrl-C
+	@$(BIN)/trimtab up
+
+golden: $(STAMP) ## rewrite the generated rules, alerts and dashboards; review them as a diff
+	@$(BIN)/python -m slo_rules compile --golden
+	@$(BIN)/python -m alerts render --golden
+	@$(BIN)/python -m grafana render --golden
+
+bench: setup ## the measurements of docs/benchmarks.md
+	@$(BIN)/python bench/controller_tick.py
+
+clean: ## remove what set-up and runs left in this folder (not Debian packages)
+	@rm -rf $(VENV) .trimtab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache ./*.egg-info
+
+lock: $(STAMP) ## resolve pyproject.toml into requirements.lock again (all processes and the tools, not torch or TensorRT)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host $(addprefix --extra ,serving agent controller cli dashboards gateway dev) \
+		--output-file requirements.lock pyproject.toml
