@@ -54,6 +54,6 @@ clean: ## remove what set-up and runs left in this folder (not Debian packages)
 
 lock: $(STAMP) ## resolve pyproject.toml into requirements.lock again (all processes and the tools, not torch or TensorRT)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
-	@$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host $(addprefix --extra ,serving agent controller cli dashboards gateway dev) \
 		--output-file requirements.lock pyproject.toml

@@ -5,6 +5,7 @@ skipped where it counts.
 """
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import socket
@@ -33,11 +34,9 @@ def _docker_engine_answers() -> bool:
 
 
 def _envoy_binary_is_here() -> bool:
-    try:
-        import envoy
-    except ImportError:
-        return False
-    return (Path(envoy.__path__[0]) / "_bin" / "envoy").exists()
+    spec = importlib.util.find_spec("envoy")
+    folders = spec.submodule_search_locations if spec else None
+    return any((Path(folder) / "_bin" / "envoy").exists() for folder in folders or ())
 
 
 def _gpu_is_here() -> bool:
