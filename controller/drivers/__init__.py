@@ -1,0 +1,1 @@
+"""Hands: orders to agents, traffic at the gateways, rules at Prometheus."""

@@ -1,0 +1,1 @@
+"""Durable memory: a SQL journal behind the ports, and a dictionary for the simulation."""
