@@ -1,0 +1,1 @@
+"""Alembic's migrations of the journal; run at start, never by hand."""

@@ -1,0 +1,1 @@
+"""One file per schema change, applied in the order of their revisions."""

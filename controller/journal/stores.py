@@ -1,0 +1,255 @@
+"""The same memory as operators use it: objectives, intents, and the story of what happened.
+
+Not fenced: any controller may serve these. Each change is one transaction behind the lease row's lock, so revisions are
+handed out one at a time, and writes its own audit line.
+"""
+
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+
+from contracts.vocabulary import SloId
+from controller.core.actions import ActionId, ActionRecord
+from controller.journal import codec, tables
+from controller.journal.database import Database
+from controller.journal.sql import decision_row
+from controller.ports import DecisionRecord, Lease, OperatorIntent
+from controller.stores import (
+    Change,
+    Control,
+    DecisionQuery,
+    IntentAccepted,
+    IntentKeyReused,
+    IntentLimit,
+    SloExists,
+    SloLimit,
+    SloMissing,
+    SloSet,
+    SloStale,
+    StoredSlo,
+    UnknownCursor,
+)
+from slo_rules.model import Slo
+
+SLOS_MAX = 64
+"""Every objective is two counters at each replica and a dozen rules: 64 stay cheap, more is a mistake in a script."""
+INTENTS_WAITING_MAX = 100
+"""The loop takes all of them up each tick; a longer queue means that nobody leads."""
+
+
+class SqlSlos:
+    """`stores.SloStore` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def slos(self) -> SloSet:
+        """All objectives with the revision of the set, from one snapshot."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.slos).order_by(tables.slos.c.id)).mappings()
+            return SloSet(
+                slos=tuple(_stored(row) for row in rows),
+                revision=connection.scalars(select(tables.control.c.slo_revision)).one(),
+            )
+
+    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit:
+        """Add one objective."""
+        with self._database.writing() as connection:
+            revision = _locked_revision(connection) + 1
+            present = _find_slo(connection, slo.id)
+            if present is not None:
+                return SloExists(revision=present.revision)
+            if (connection.scalar(select(func.count()).select_from(tables.slos)) or 0) >= SLOS_MAX:
+                return SloLimit(slos_max=SLOS_MAX)
+            connection.execute(insert(tables.slos).values(id=slo.id, revision=revision, body=codec.slo_to_json(slo)))
+            _audit(connection, revision, slo, f"created objective {slo.id}", change)
+            return StoredSlo(slo=slo, revision=revision)
+
+    def replace_slo(self, slo: Slo, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+        """Overwrite one objective that nobody changed meanwhile."""
+        with self._database.writing() as connection:
+            revision = _locked_revision(connection) + 1
+            present = _unchanged(connection, slo.id, expected)
+            if not isinstance(present, StoredSlo):
+                return present
+            connection.execute(
+                update(tables.slos)
+                .where(tables.slos.c.id == slo.id)
+                .values(revision=revision, body=codec.slo_to_json(slo))
+            )
+            _audit(connection, revision, slo, f"changed objective {slo.id}", change)
+            return StoredSlo(slo=slo, revision=revision)
+
+    def delete_slo(self, slo: SloId, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+        """Remove one objective that nobody changed meanwhile."""
+        with self._database.writing() as connection:
+            revision = _locked_revision(connection) + 1
+            present = _unchanged(connection, slo, expected)
+            if isinstance(present, StoredSlo):
+                connection.execute(delete(tables.slos).where(tables.slos.c.id == slo))
+                _audit(connection, revision, present.slo, f"deleted objective {slo}", change)
+            return present
+
+
+class SqlIntents:
+    """`stores.IntentStore` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_intent(
+        self, intent: OperatorIntent, idempotency_key: str | None
+    ) -> IntentAccepted | IntentKeyReused | IntentLimit:
+        """Record one wish; the same key brings back the first one's id."""
+        columns = tables.intents.c
+        with self._database.writing() as connection:
+            _locked_revision(connection)
+            if idempotency_key is not None:
+                query = select(tables.intents).where(columns.idempotency_key == idempotency_key)
+                former = connection.execute(query).mappings().one_or_none()
+                if former is not None:
+                    return _repeated(former, intent)
+            waiting = select(func.count()).select_from(tables.intents).where(columns.taken.is_(False))
+            if (connection.scalar(waiting) or 0) >= INTENTS_WAITING_MAX:
+                return IntentLimit(waiting_max=INTENTS_WAITING_MAX)
+            connection.execute(
+                insert(tables.intents).values(
+                    id=intent.id,
+                    at_unix_s=intent.at_unix_s,
+                    operator=intent.operator,
+                    verb=intent.verb,
+                    arguments=[list(pair) for pair in intent.arguments],
+                    taken=False,
+                    idempotency_key=idempotency_key,
+                )
+            )
+            return IntentAccepted(id=intent.id, repeated=False)
+
+
+class SqlStory:
+    """`stores.Story` and `stores.SignalStore` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def decisions(self, query: DecisionQuery) -> tuple[DecisionRecord, ...] | UnknownCursor:
+        """The newest lines, or those that follow a known one; oldest first either way."""
+        columns = tables.decisions.c
+        wanted = _filtered(query)
+        with self._database.reading() as connection:
+            if query.after is None:
+                newest = connection.execute(wanted.order_by(columns.line.desc()).limit(query.limit)).mappings().all()
+                return tuple(_decision(row) for row in reversed(newest))
+            cursor = connection.scalar(select(columns.line).where(columns.id == query.after))
+            if cursor is None:
+                return UnknownCursor()
+            following = wanted.where(columns.line > cursor).order_by(columns.line).limit(query.limit)
+            return tuple(_decision(row) for row in connection.execute(following).mappings())
+
+    def actions(self, *, open_only: bool, limit: int) -> tuple[ActionRecord, ...]:
+        """Newest first."""
+        columns = tables.actions.c
+        query = select(columns.body).order_by(columns.intended_unix_s.desc(), columns.id.desc()).limit(limit)
+        with self._database.reading() as connection:
+            bodies = connection.scalars(query.where(columns.open) if open_only else query)
+            return tuple(codec.action_from_json(body) for body in bodies)
+
+    def action(self, action_id: ActionId) -> ActionRecord | None:
+        """One action, or None."""
+        with self._database.reading() as connection:
+            body = connection.scalar(select(tables.actions.c.body).where(tables.actions.c.id == action_id))
+            return None if body is None else codec.action_from_json(body)
+
+    def control(self) -> Control:
+        """Lease, pause switch, traffic and revision, from one snapshot."""
+        with self._database.reading() as connection:
+            lease = connection.execute(select(tables.lease)).mappings().one()
+            row = connection.execute(select(tables.control)).mappings().one()
+        return Control(
+            lease=Lease(holder=lease["holder"], epoch=lease["epoch"], expires_unix_s=lease["expires_unix_s"])
+            if lease["epoch"]
+            else None,
+            paused=row["paused"],
+            traffic=None if row["traffic"] is None else codec.traffic_from_json(row["traffic"]),
+            slo_revision=row["slo_revision"],
+        )
+
+    def record_signals(self, records: tuple[DecisionRecord, ...]) -> int:
+        """Append the lines whose id is new."""
+        columns = tables.decisions.c
+        by_id = {record.id: record for record in records}
+        with self._database.writing() as connection:
+            _locked_revision(connection)
+            known = set(connection.scalars(select(columns.id).where(columns.id.in_(list(by_id)))))
+            new = [decision_row(record) for record in by_id.values() if record.id not in known]
+            if new:
+                connection.execute(insert(tables.decisions), new)
+            return len(new)
+
+
+def _locked_revision(connection: Connection) -> int:
+    """The set's revision, behind the lock that the loop takes too: one writer at a time, so lines appear in their order."""
+    connection.execute(select(tables.lease.c.id).with_for_update())
+    revision: int = connection.scalars(select(tables.control.c.slo_revision)).one()
+    return revision
+
+
+def _find_slo(connection: Connection, slo: SloId) -> StoredSlo | None:
+    row = connection.execute(select(tables.slos).where(tables.slos.c.id == slo)).mappings().one_or_none()
+    return None if row is None else _stored(row)
+
+
+def _unchanged(connection: Connection, slo: SloId, expected: int | None) -> StoredSlo | SloMissing | SloStale:
+    present = _find_slo(connection, slo)
+    if present is None:
+        return SloMissing()
+    if expected is not None and present.revision != expected:
+        return SloStale(revision=present.revision)
+    return present
+
+
+def _audit(connection: Connection, revision: int, slo: Slo, summary: str, change: Change) -> None:
+    connection.execute(update(tables.control).values(slo_revision=revision))
+    record = DecisionRecord(
+        id=f"slo-revision-{revision}",
+        at_unix_s=change.at_unix_s,
+        epoch=connection.scalars(select(tables.lease.c.epoch)).one(),
+        kind="operator",
+        subject=slo.id,
+        summary=f"{change.operator} {summary}: {slo.objective:g} within {slo.threshold_s:g} s",
+        evidence=(("revision", str(revision)), ("sli", slo.sli)),
+    )
+    connection.execute(insert(tables.decisions).values(decision_row(record)))
+
+
+def _repeated(former: RowMapping, intent: OperatorIntent) -> IntentAccepted | IntentKeyReused:
+    same = (former["verb"], codec.pairs_from_json(former["arguments"])) == (intent.verb, intent.arguments)
+    return IntentAccepted(id=former["id"], repeated=True) if same else IntentKeyReused(id=former["id"])
+
+
+def _filtered(query: DecisionQuery) -> Select[tuple[object, ...]]:
+    columns = tables.decisions.c
+    wanted = select(tables.decisions)
+    for column, value in (
+        (columns.kind, query.kind),
+        (columns.subject, query.subject),
+        (columns.action_id, query.action_id),
+    ):
+        if value is not None:
+            wanted = wanted.where(column == value)
+    return wanted
+
+
+def _stored(row: RowMapping) -> StoredSlo:
+    return StoredSlo(slo=codec.slo_from_json(row["body"]), revision=row["revision"])
+
+
+def _decision(row: RowMapping) -> DecisionRecord:
+    return DecisionRecord(
+        id=row["id"],
+        at_unix_s=row["at_unix_s"],
+        epoch=row["epoch"],
+        kind=row["kind"],
+        subject=row["subject"],
+        summary=row["summary"],
+        evidence=codec.pairs_from_json(row["evidence"]),
+        action_id=row["action_id"],
+    )

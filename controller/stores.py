@@ -1,0 +1,280 @@
+"""What people ask of the controller's memory, as protocols: objectives, intents and the story of what happened.
+
+The loop has its own view of the same memory (`ports.Journal`), fenced by the leader's epoch. These are unfenced: an
+operator may change an objective through any controller, also a standby. Every refusal is a value that names its reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from contracts.agent_api import HostReport, SyncRequest, SyncResponse
+from contracts.serving_api import SloThresholds
+from contracts.vocabulary import HostId, SloId
+from controller.core.actions import ActionId, ActionRecord
+from controller.core.fleet import TrafficIntent
+from controller.ports import DecisionRecord, GatewayObservation, Lease, OperatorIntent, SourceDown
+from slo_rules.model import Slo
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changed something, and when: the audit line that is written with every change."""
+
+    operator: str
+    at_unix_s: float
+
+
+# ── objectives ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class StoredSlo:
+    """An objective with the revision of the whole set at which it last changed."""
+
+    slo: Slo
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SloSet:
+    """All objectives; `revision` grows by one with every change, deletions included."""
+
+    slos: tuple[StoredSlo, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SloExists:
+    """Creating would overwrite one that is there."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SloMissing:
+    """There is none of that id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloStale:
+    """It has changed since the caller read it."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class SloLimit:
+    """The set is full: every objective costs counters at every replica and rules in Prometheus."""
+
+    slos_max: int
+
+
+class SloStore(Protocol):
+    """Objectives as operators edit them."""
+
+    def slos(self) -> SloSet:
+        """All of them, by id."""
+        ...
+
+    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit:
+        """Add a new one."""
+        ...
+
+    def replace_slo(self, slo: Slo, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+        """Overwrite one; `expected` is the revision the caller saw, None to overwrite whatever is there."""
+        ...
+
+    def delete_slo(self, slo: SloId, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+        """Remove one and return what was removed."""
+        ...
+
+
+# ── intents ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class IntentAccepted:
+    """Recorded; `repeated` when the idempotency key had brought it before."""
+
+    id: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IntentKeyReused:
+    """The same idempotency key was used for a different intent."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentLimit:
+    """Too many intents wait for the loop."""
+
+    waiting_max: int
+
+
+class IntentStore(Protocol):
+    """Where an operator's wish waits for the loop."""
+
+    def add_intent(
+        self, intent: OperatorIntent, idempotency_key: str | None
+    ) -> IntentAccepted | IntentKeyReused | IntentLimit:
+        """Record a wish; the loop judges it on its next tick."""
+        ...
+
+
+# ── the story ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class DecisionQuery:
+    """Which part of the story: the newest `limit` lines, or the `limit` lines that follow the line `after`."""
+
+    limit: int
+    after: str | None = None
+    kind: str | None = None
+    subject: str | None = None
+    action_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCursor:
+    """The line named by `after` does not exist, or was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The few facts that steer everything, as journaled."""
+
+    lease: Lease | None
+    """None before anybody ever led."""
+    paused: bool
+    traffic: TrafficIntent | None
+    """None before the first leader chose one."""
+    slo_revision: int
+
+
+class Story(Protocol):
+    """What happened and why, for people."""
+
+    def decisions(self, query: DecisionQuery) -> tuple[DecisionRecord, ...] | UnknownCursor:
+        """Lines in the order in which they were written, oldest first."""
+        ...
+
+    def actions(self, *, open_only: bool, limit: int) -> tuple[ActionRecord, ...]:
+        """Newest first."""
+        ...
+
+    def action(self, action_id: ActionId) -> ActionRecord | None:
+        """One action; None when there is none of that id."""
+        ...
+
+    def control(self) -> Control:
+        """Lease, pause switch, traffic and SLO revision."""
+        ...
+
+
+class SignalStore(Protocol):
+    """Where outside signals enter the story."""
+
+    def record_signals(self, records: tuple[DecisionRecord, ...]) -> int:
+        """Append those whose id is new; returns how many were."""
+        ...
+
+
+# ── strangers that the API talks to ───────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class NotLeading:
+    """This controller is a standby: only the leader answers agents, so that a host has one voice in its ear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A newer boot of the same host's agent reports; two agents must not share a host id."""
+
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimit:
+    """The hub holds as many hosts as it may."""
+
+    hosts_max: int
+
+
+class AgentDesk(Protocol):
+    """Answers agents, and shows what they last said."""
+
+    async def sync(self, request: SyncRequest) -> SyncResponse | NotLeading | Superseded | HostLimit:
+        """One long poll: returns as soon as there is news for the host, at the latest after `max_wait_s`."""
+        ...
+
+    def reports(self) -> Mapping[HostId, HostReport]:
+        """Newest report of every known host."""
+        ...
+
+
+class ThresholdSink(Protocol):
+    """Takes the SLO thresholds that replicas must count against."""
+
+    def publish_thresholds(self, thresholds: SloThresholds) -> None:
+        """A larger revision replaces a smaller one and is delivered to every host."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsRecorded:
+    """How many alerts the webhook carried, and how many of them were news."""
+
+    received: int
+    recorded: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsMalformed:
+    """The body is not an Alertmanager webhook."""
+
+    field: str
+    problem: str
+
+
+class AlertReceiver(Protocol):
+    """Turns Alertmanager's webhook into signals."""
+
+    def receive(self, payload: object) -> AlertsRecorded | AlertsMalformed:
+        """Parse, deduplicate, record."""
+        ...
+
+
+class GatewayViewer(Protocol):
+    """The observing half of a traffic driver."""
+
+    async def observe(self) -> tuple[GatewayObservation | SourceDown, ...]:
+        """Read every gateway once."""
+        ...
+
+
+# ── rules ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class RulesPublished:
+    """Prometheus runs exactly these groups."""
+
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRefused:
+    """Prometheus refused the file; the former one is in place again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RulesUnknown:
+    """No answer: the file is written, whether it is loaded is not known. Publishing again is safe."""
+
+    reason: str
+
+
+class RulePublisher(Protocol):
+    """Makes compiled rules the ones that Prometheus evaluates."""
+
+    async def publish(self, rules: str) -> RulesPublished | RulesRefused | RulesUnknown:
+        """Idempotent; bounded by its own timeout."""
+        ...

@@ -1,0 +1,63 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from contracts.agent_api import Order
+from controller.core.actions import Action, ActionRecord, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.fleet import TrafficIntent
+from controller.journal import codec
+from slo_rules.model import Slo
+
+# Surrogates are not text: they cannot leave this process as UTF-8, so no id may hold them.
+st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
+ACTIONS = st.one_of(*(st.from_type(cls) for cls in (Restart, Shift, SwitchProfile, ScaleOut, ScaleIn)))
+
+
+def records() -> st.SearchStrategy[ActionRecord]:
+    return st.builds(replace, st.from_type(ActionRecord), action=ACTIONS)
+
+
+@settings(deadline=None, max_examples=60)
+@given(records())
+def test_an_action_is_read_back_as_it_was_written(record: ActionRecord) -> None:
+    assert codec.action_from_json(codec.action_to_json(record)) == record
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.from_type(TrafficIntent))
+def test_a_traffic_intent_is_read_back_as_it_was_written(traffic: TrafficIntent) -> None:
+    assert codec.traffic_from_json(codec.traffic_to_json(traffic)) == traffic
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.from_type(Order))
+def test_an_order_is_read_back_as_it_was_written(order: Order) -> None:
+    assert codec.order_from_json(codec.order_to_json(order)) == order
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.builds(Slo, id=st.just("fast"), objective=st.floats(0.5, 0.9999), threshold_s=st.floats(0.001, 3600)))
+def test_an_objective_is_read_back_as_it_was_written(slo: Slo) -> None:
+    assert codec.slo_from_json(codec.slo_to_json(slo)) == slo
+
+
+def restart_and_scale_in_of_the_same_replica() -> tuple[Action, Action]:
+    restart = Restart(host="a", region="eu", replica="a-0", generation=3, graceful=True)
+    scale_in = ScaleIn(host="a", region="eu", replica="a-0", generation=3)
+    return restart, scale_in
+
+
+@given(record=records())
+@settings(deadline=None, max_examples=5)
+def test_a_restart_never_becomes_a_scale_in_though_its_fields_would_do(record: ActionRecord) -> None:
+    for action in restart_and_scale_in_of_the_same_replica():
+        assert codec.action_from_json(codec.action_to_json(replace(record, action=action))).action == action
+
+
+def test_a_body_that_is_not_an_objective_any_more_is_refused() -> None:
+    with pytest.raises(ValidationError, match="percentage"):
+        codec.slo_from_json({"id": "fast", "objective": 95.0, "threshold_s": 0.2})
