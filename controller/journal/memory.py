@@ -4,13 +4,14 @@ One write is one transaction: it is checked against the newest epoch first and t
 either all of a tick or nothing of it.
 """
 
-from contracts.agent_api import Receipt
-from contracts.vocabulary import HostId, OrderKey
+from contracts.vocabulary import HostId, OrderKey, ReceiptStatus
 from controller.core.actions import ActionId, ActionRecord, Stage
 from controller.core.fleet import TrafficIntent
 from controller.core.story import DecisionRecord, JournalState, OpenOrder, OperatorIntent, TickRecord
 from controller.ports import FencedError, Lease, LeaseHeld
 from slo_rules.model import Slo
+
+FINAL = frozenset({ReceiptStatus.DONE, ReceiptStatus.FAILED, ReceiptStatus.REFUSED})
 
 
 class MemoryJournal:
@@ -19,10 +20,10 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.decisions: list[DecisionRecord] = []
         """The whole story, oldest first. Unbounded: a simulation's length bounds it."""
-        self.receipts: dict[OrderKey, tuple[HostId, Receipt]] = {}
         self._lease: Lease | None = None
         self._actions: dict[ActionId, ActionRecord] = {}
         self._orders: dict[OrderKey, OpenOrder] = {}
+        self._closed: set[OrderKey] = set()
         self._traffic: TrafficIntent | None = None
         self._slos: tuple[Slo, ...] = ()
         self._slo_revision = 0
@@ -31,15 +32,13 @@ class MemoryJournal:
         self._reflexes_seen: set[tuple[HostId, str, int]] = set()
 
     def acquire(self, holder: str, now_unix_s: float, ttl_s: float) -> Lease | LeaseHeld:
-        """Take or renew the lease; a holder whose lease ran out gets a new epoch like anybody else."""
+        """Take or renew the lease; a new holder gets the next epoch."""
         lease = self._lease
-        if lease is not None and lease.expires_unix_s > now_unix_s:
-            if lease.holder != holder:
-                return LeaseHeld(holder=lease.holder, expires_unix_s=lease.expires_unix_s)
-            epoch = lease.epoch
-        else:
-            epoch = 1 if lease is None else lease.epoch + 1
-        self._lease = Lease(holder=holder, epoch=epoch, expires_unix_s=now_unix_s + ttl_s)
+        if lease is not None and lease.holder != holder and lease.expires_unix_s > now_unix_s:
+            return LeaseHeld(holder=lease.holder, expires_unix_s=lease.expires_unix_s)
+        newest = 0 if lease is None else lease.epoch
+        renewed = lease is not None and lease.holder == holder
+        self._lease = Lease(holder=holder, epoch=newest if renewed else newest + 1, expires_unix_s=now_unix_s + ttl_s)
         return self._lease
 
     def load(self, now_unix_s: float, history_s: float) -> JournalState:
@@ -51,7 +50,7 @@ class MemoryJournal:
                 for action in self._actions.values()
                 if action.stage is not Stage.CLOSED or action.stage_unix_s >= since_unix_s
             ),
-            orders=tuple(self._orders.values()),
+            orders=tuple(issued for key, issued in self._orders.items() if key not in self._closed),
             traffic=self._traffic,
             slos=self._slos,
             slo_revision=self._slo_revision,
@@ -68,12 +67,12 @@ class MemoryJournal:
             raise FencedError(msg)
         self.decisions.extend(record.decisions)
         self._actions.update({action.id: action for action in record.actions})
-        self._orders.update({issued.order.key: issued for issued in record.orders_issued})
-        for host, receipt in record.receipts:
-            self.receipts[receipt.key] = (host, receipt)
-            self._orders.pop(receipt.key, None)
-        for key in record.orders_dropped:
-            self._orders.pop(key, None)
+        for issued in record.orders_issued:
+            self._orders.setdefault(issued.order.key, issued)  # a key means one order for ever
+        for _host, receipt in record.receipts:
+            if receipt.status in FINAL:
+                self._closed.add(receipt.key)
+        self._closed.update(record.orders_dropped)
         if record.traffic is not None:
             self._traffic = record.traffic
         if record.paused is not None:
