@@ -4,6 +4,7 @@ Sources, strongest first: explicit arguments, environment (`TRIMTAB_<PROCESS>_<F
 error that names the variable and what would be accepted.
 """
 
+import os
 from typing import Self
 
 from pydantic import ValidationError
@@ -32,3 +33,12 @@ class ProcessSettings(BaseSettings):
             )
             msg = f"invalid settings:\n{faults}"
             raise SettingsError(msg) from error
+
+
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+"""What a child process may need from the shell that started us; everything else is told to it explicitly."""
+
+
+def inherited_environment() -> dict[str, str]:
+    """The variables that children get from ours; read once, by `__main__`."""
+    return {name: value for name in INHERITED if (value := os.environ.get(name)) is not None}
