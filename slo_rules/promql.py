@@ -1,0 +1,90 @@
+"""PromQL, assembled from values: exact numbers, escaped strings, canonical durations.
+
+Expressions are plain strings once built, because that is what Prometheus reads; what could go wrong on the way (a float
+that prints as 0.050000000000000044, a quote inside a label value) is decided here and nowhere else.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+_UNITS_S = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One condition of a selector: `label operator "value"`."""
+
+    label: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.label}{self.operator}{quote(self.value)}"
+
+
+def equals(label: str, value: str) -> Matcher:
+    """`label="value"`."""
+    return Matcher(label, "=", value)
+
+
+def matches(label: str, pattern: str) -> Matcher:
+    """`label=~"pattern"`, an anchored regular expression or a Grafana variable that becomes one."""
+    return Matcher(label, "=~", pattern)
+
+
+def number(value: Decimal | float) -> str:
+    """`value` in positional notation, every digit it has and none more; `ValueError` for NaN and infinity."""
+    if not math.isfinite(value):
+        msg = f"cannot write {value} in a rule"
+        raise ValueError(msg)
+    text = f"{Decimal(str(value)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def duration(seconds: int) -> str:
+    """`5400` → `1h30m`; `ValueError` unless positive."""
+    if seconds <= 0:
+        msg = f"a duration of {seconds} s selects nothing"
+        raise ValueError(msg)
+    text, rest = "", seconds
+    for unit, unit_s in _UNITS_S:
+        count, rest = divmod(rest, unit_s)
+        text += f"{count}{unit}" if count else ""
+    return text
+
+
+def quote(value: str) -> str:
+    r"""`value` as a PromQL string. JSON's escapes (`\"`, `\\`, `\n`, `\u0007`) are a subset of Go's, which PromQL uses."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def selector(metric: str, *matchers: Matcher) -> str:
+    """`metric{a="b",c=~"d"}`, without braces when there is nothing to match."""
+    return f"{metric}{{{','.join(str(matcher) for matcher in matchers)}}}" if matchers else metric
+
+
+def rate(series: str, window: str) -> str:
+    """Per-second increase of a counter; `window` is a duration or a Grafana variable."""
+    return f"rate({series}[{window}])"
+
+
+def increase(series: str, window: str) -> str:
+    """Increase of a counter over `window`."""
+    return f"increase({series}[{window}])"
+
+
+def sum_over_time(series: str, window_s: int) -> str:
+    """Sum of the samples of the last `window_s` seconds."""
+    return f"sum_over_time({series}[{duration(window_s)}])"
+
+
+def sum_by(labels: tuple[str, ...], expression: str) -> str:
+    """Sum that keeps `labels`."""
+    return f"sum by ({', '.join(labels)}) ({expression})"
+
+
+def quantile(q: float, histogram: str, by: tuple[str, ...], window: str) -> str:
+    """Interpolated quantile of a classic histogram's `_bucket` selector: for the eye, never for a verdict."""
+    return f"histogram_quantile({number(q)}, {sum_by(('le', *by), rate(histogram, window))})"

@@ -1,0 +1,110 @@
+"""The compiler: what is recorded, what alerts, and what it refuses."""
+
+import re
+
+import pytest
+import yaml
+
+from contracts import metric_names
+from contracts.metric_names import ALERT_SLO_BURN, ALERT_SLO_NO_DATA, RULE_BUDGET_REMAINING, RULE_SLO_INFO
+from contracts.vocabulary import Region, SloId
+from slo_rules.annotations import literal
+from slo_rules.compiler import SLOS_MAX, compile_slos
+from slo_rules.model import Slo, SloError
+from slo_rules.render import render_rules
+from slo_rules.rule_file import RecordingRule, RuleFile
+
+EU, US = Region("eu-west"), Region("us-east")
+
+
+def slo(name: str = "speech", **fields) -> Slo:
+    return Slo(SloId(name), **{"objective": 0.95, "threshold_s": 0.2, **fields})
+
+
+def recordings(rule_file: RuleFile) -> dict[str, RecordingRule]:
+    return {rule.record: rule for group in rule_file.groups for rule in group.rules if isinstance(rule, RecordingRule)}
+
+
+def test_only_the_two_event_series_touch_raw_counters():
+    rule_file = compile_slos((slo(),), (EU,))
+    expressions = [rule.expr for group in rule_file.groups for rule in group.rules]
+    raw = [expression for expression in expressions if metric_names.SLO_EVENTS_TOTAL in expression]
+    assert raw == [
+        '60 * sum by (slo, region) (rate(slo_events_total{job="tts",slo="speech"}[2m]))',
+        '60 * sum by (slo, region) (rate(slo_events_total{job="tts",slo="speech",outcome="bad"}[2m]))',
+    ]
+
+
+def test_a_burn_alert_is_the_score_test_without_a_division():
+    first = next(alert for alert in compile_slos((slo(),), (EU,)).alerts if alert.alert == ALERT_SLO_BURN)
+    bad, total = 'slo:events_bad:inc1m{slo="speech"}', 'slo:events_total:inc1m{slo="speech"}'
+    assert first.expr == (
+        f"sum_over_time({bad}[10m]) > 0.5 * sum_over_time({total}[10m])"
+        f" + 2.33 * sqrt(0.25 * sum_over_time({total}[10m]))"
+        f" and sum_over_time({bad}[2m]) > 0.5 * sum_over_time({total}[2m])"
+        f" and sum_over_time({bad}[10m]) >= 9.5"
+    )
+
+
+def test_the_budget_is_divided_by_an_exact_number():
+    budget = recordings(compile_slos((slo(),), ()))[RULE_BUDGET_REMAINING]
+    assert budget.expr.endswith(" / 0.05")
+    assert dict(budget.labels)["window"] == "30d"
+
+
+def test_every_expected_region_has_its_own_missing_data_alert():
+    alerts = [alert for alert in compile_slos((slo(),), (EU, US)).alerts if alert.alert == ALERT_SLO_NO_DATA]
+    assert [dict(alert.labels)["region"] for alert in alerts] == [EU, US]
+    assert [f'region="{region}"' in alert.expr for alert, region in zip(alerts, (EU, US), strict=True)] == [True, True]
+
+
+def test_a_new_owner_changes_the_info_series_and_nothing_else():
+    before = recordings(compile_slos((slo(owner="speech"),), (EU,)))
+    after = recordings(compile_slos((slo(owner="platform"),), (EU,)))
+    assert {name for name in before if before[name] != after[name]} == {RULE_SLO_INFO}
+    first, second = (compile_slos((slo(owner=owner),), (EU,)).alerts for owner in ("speech", "platform"))
+    assert first == second
+
+
+def test_the_same_slos_give_the_same_bytes():
+    slos = (slo("a"), slo("b", objective=0.99))
+    assert render_rules(compile_slos(slos, (EU, US))) == render_rules(compile_slos(slos, (EU, US)))
+
+
+def test_every_alert_says_what_how_and_where():
+    for alert in compile_slos((slo(),), (EU,)).alerts:
+        notes = dict(alert.annotations)
+        assert set(notes) == {"summary", "description", "runbook", "dashboard"}
+        assert dict(alert.labels)["severity"] in {"page", "ticket"}
+        if alert.alert.startswith("SLO"):
+            assert "speech" in notes["description"]
+
+
+def test_a_duplicate_id_is_refused():
+    with pytest.raises(SloError) as caught:
+        compile_slos((slo("a"), slo("a")), ())
+    assert caught.value.field == "id"
+
+
+def test_more_slos_than_one_prometheus_can_evaluate_are_refused():
+    many = tuple(slo(f"s{index}") for index in range(SLOS_MAX + 1))
+    with pytest.raises(SloError) as caught:
+        compile_slos(many, ())
+    assert caught.value.field == "slos"
+
+
+def test_without_slos_the_fleet_is_still_watched():
+    assert [group.name for group in compile_slos((), ()).groups] == ["fleet"]
+
+
+@pytest.mark.parametrize("text", ["{{ query `up` }}", "{", "{{{", "}}", 'plain "text"'])
+def test_outside_text_is_printed_by_the_template_engine_and_never_run(text):
+    printed = re.sub(r'{{"{"}}', "{", literal(text))
+    assert printed == text
+    assert "{{" not in literal(text).replace('{{"{"}}', "")
+
+
+def test_a_rendered_file_has_no_yaml_aliases():
+    text = render_rules(compile_slos((slo(),), (EU, US)))
+    assert "&id" not in text
+    assert yaml.safe_load(text)["groups"][0]["interval"] == "1m"
