@@ -1,0 +1,1 @@
+"""Faults on purpose, bounded and undone: what `trimtab chaos` and the demo inject into a running stack."""

@@ -1,0 +1,98 @@
+"""The faults. Each is bounded in time, and whatever it stopped it lets go on in the end, also when it is cancelled."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chassis.clock import Clock
+from trimtab.chaos.processes import NoSuchTargetError, ProcessTree, send_signal
+from trimtab.stack.model import Listener
+
+SLOW_PERIOD_S = 0.040
+"""Far below a probe's deadline (250 ms): the region is slow, never dead."""
+SLOW_STOPPED_RATIO = 0.8
+"""Share of each period spent stopped: work takes five times as long."""
+SLOW_RATIO_MAX = 0.9
+FAULT_S_MAX = 300.0
+"""A fault that nobody ends ends itself."""
+LOOK_AGAIN_S = 2.0
+"""How often the slowed processes are looked up again: the controller may restart or add some meanwhile."""
+
+
+class FaultName(StrEnum):
+    """What can be injected by name."""
+
+    FREEZE_REPLICA = "freeze-replica"
+    KILL_REPLICA = "kill-replica"
+    SLOW_REGION = "slow-region"
+    SURGE = "surge"
+    KILL_CONTROLLER = "kill-controller"
+
+
+FAULTS = {
+    FaultName.FREEZE_REPLICA: "SIGSTOP one replica: its port stays open and nothing answers; the agent restarts it",
+    FaultName.KILL_REPLICA: "SIGKILL one replica: the agent notices the exit and starts it again",
+    FaultName.SLOW_REGION: "slow every replica of a region to a fifth of its speed; the loop shifts its traffic away",
+    FaultName.SURGE: "extra load of real sentences; the loop switches to the light profile and scales out",
+    FaultName.KILL_CONTROLLER: "SIGKILL the controller; its successor goes on from the journal",
+}
+"""Name → one line for `trimtab chaos --list`."""
+
+
+def freeze(tree: ProcessTree, listener: Listener) -> int:
+    """Stop the replica that listens there, for good; returns its process id."""
+    pid = tree.listening_on(listener)
+    send_signal((pid,), signal.SIGSTOP)
+    return pid
+
+
+def kill(tree: ProcessTree, listener: Listener) -> int:
+    """Kill whatever listens there; returns its process id."""
+    pid = tree.listening_on(listener)
+    send_signal((pid,), signal.SIGKILL)
+    return pid
+
+
+@dataclass(slots=True)
+class SlowRegion:
+    """A duty cycle of SIGSTOP and SIGCONT over some replicas."""
+
+    tree: ProcessTree
+    listeners: Callable[[], tuple[Listener, ...]]
+    """Asked again and again: replicas come and go."""
+    clock: Clock
+    stopped_ratio: float = SLOW_STOPPED_RATIO
+
+    def __post_init__(self) -> None:
+        if not 0 < self.stopped_ratio <= SLOW_RATIO_MAX:
+            msg = f"stopped_ratio is {self.stopped_ratio}: choose 0 to {SLOW_RATIO_MAX}; more is a freeze"
+            raise ValueError(msg)
+
+    async def run(self, *, duration_s: float, stop: asyncio.Event) -> None:
+        """Slow them until `stop` is set or `duration_s` (at most `FAULT_S_MAX`) is over; they always go on afterwards."""
+        ends_s = self.clock.monotonic_s() + min(duration_s, FAULT_S_MAX)
+        look_s = self.clock.monotonic_s()
+        pids: tuple[int, ...] = ()
+        try:
+            while self.clock.monotonic_s() < ends_s and not stop.is_set():
+                if self.clock.monotonic_s() >= look_s:
+                    send_signal(pids, signal.SIGCONT)
+                    pids = await asyncio.to_thread(self._pids)
+                    look_s = self.clock.monotonic_s() + LOOK_AGAIN_S
+                send_signal(pids, signal.SIGSTOP)
+                await self.clock.sleep(SLOW_PERIOD_S * self.stopped_ratio)
+                send_signal(pids, signal.SIGCONT)
+                await self.clock.sleep(SLOW_PERIOD_S * (1 - self.stopped_ratio))
+        finally:
+            send_signal(pids, signal.SIGCONT)
+
+    def _pids(self) -> tuple[int, ...]:
+        pids: list[int] = []
+        for listener in self.listeners():
+            try:
+                pids.extend(self.tree.with_descendants(self.tree.listening_on(listener)))
+            except NoSuchTargetError:
+                continue  # restarting just now; it is slowed again after the next look
+        return tuple(pids)

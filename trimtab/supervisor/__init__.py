@@ -1,0 +1,1 @@
+"""Runs a stack plan as supervised child processes: ordered start, restarts, clean stop, and no orphan ever."""
