@@ -28,9 +28,14 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 async def spawn_child(
-    argv: Sequence[str], *, env: Mapping[str, str], log_path: Path, stdin_pipe: bool = False
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log_path: Path,
+    stdin_pipe: bool = False,
+    stdout_pipe: bool = False,
 ) -> asyncio.subprocess.Process:
-    """Start `argv` with exactly `env`, appending stdout and stderr to `log_path`.
+    """Start `argv` with exactly `env`, appending stdout and stderr to `log_path`; `stdout_pipe` keeps stdout for the caller.
 
     Raises `RuntimeError` off the main thread and `OSError` when the program cannot be started.
     """
@@ -44,7 +49,7 @@ async def spawn_child(
             *argv,
             env=dict(env),
             stdin=asyncio.subprocess.PIPE if stdin_pipe else asyncio.subprocess.DEVNULL,
-            stdout=log,
+            stdout=asyncio.subprocess.PIPE if stdout_pipe else log,
             stderr=log,
             start_new_session=True,
             preexec_fn=lambda: die_with_parent(parent_pid),

@@ -1,0 +1,1 @@
+"""What the agent concludes, as pure functions: values in, values out, no clock and no I/O."""

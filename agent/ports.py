@@ -1,0 +1,187 @@
+"""What the agent needs from its host, as protocols of one to four methods.
+
+A runtime (child processes, Docker, the simulation) implements the first four. All of them speak of *incarnations*: every
+start of a process yields a new token, so that a late notice about a former process is never taken for its successor's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core.health import Probe, Vitals
+from contracts.agent_api import Receipt
+from contracts.serving_api import SloThresholds, SwitchProfileResponse
+from contracts.vocabulary import HostId, OrderKey, ProfileId, Region, ReplicaId
+
+LOG_TAIL_LINES_MAX = 20
+"""Enough for a traceback; every line travels with every report."""
+LOG_LINE_CHARS_MAX = 400
+"""A line longer than this is data, not a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """Everything a process must be told to become a replica."""
+
+    replica: ReplicaId
+    region: Region
+    host: HostId
+    address: str
+    port: int
+    profile: ProfileId
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running process of a replica."""
+
+    replica: ReplicaId
+    token: str
+    """Unlike that of any other incarnation on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """An incarnation ended."""
+
+    instance: Instance
+    reason: str
+    """For people: `exit code 1`, `signal SIGKILL`, `out of memory`."""
+
+
+# ── the runtime ───────────────────────────────────────────────────────────────────────────────────────────────────────
+class ReplicaRuntime(Protocol):
+    """Starts and ends replica processes. Every method raises `ReplicaRuntimeError` when it could not."""
+
+    async def start(self, spec: ReplicaSpec) -> Instance:
+        """Make it run; an incarnation that already runs is returned as it is."""
+        ...
+
+    async def restart(self, spec: ReplicaSpec, grace_s: float) -> Instance:
+        """End what runs and start anew; `grace_s` lets work finish first, 0 kills at once."""
+        ...
+
+    async def stop(self, replica: ReplicaId, grace_s: float) -> None:
+        """End it; one that does not run is fine."""
+        ...
+
+    async def running(self) -> tuple[Instance, ...]:
+        """Every replica process that runs here now, found afresh."""
+        ...
+
+
+class ExitFeed(Protocol):
+    """Tells at once when a process ended, whoever ended it."""
+
+    async def next_exit(self) -> Exit:
+        """Wait for the next end of a process."""
+        ...
+
+
+class ProcessView(Protocol):
+    """Looks at a process from outside, when it does not answer."""
+
+    def vitals(self, replica: ReplicaId) -> Vitals | None:
+        """CPU time and run state; None where they cannot be read."""
+        ...
+
+    async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
+        """Last `LOG_TAIL_LINES_MAX` lines that it wrote; empty where there are none."""
+        ...
+
+
+class Runtime(ReplicaRuntime, ExitFeed, ProcessView, Protocol):
+    """What `app` hands around: one object, seen by each part through the protocol it needs."""
+
+
+# ── the replicas ──────────────────────────────────────────────────────────────────────────────────────────────────────
+class Prober(Protocol):
+    """Asks a replica how it is."""
+
+    async def probe(self, spec: ReplicaSpec) -> Probe:
+        """One liveness probe, bounded by the prober's deadline; a missed one is a value."""
+        ...
+
+    def forget(self, replica: ReplicaId) -> None:
+        """The process was replaced: drop its connection and any answer still on its way."""
+        ...
+
+
+class ReplicaControl(Protocol):
+    """The control calls of a replica. Both raise `ReplicaControlError`."""
+
+    async def put_slos(self, spec: ReplicaSpec, thresholds: SloThresholds) -> None:
+        """Hand it the SLO thresholds to count by."""
+        ...
+
+    async def switch_profile(self, spec: ReplicaSpec, profile: ProfileId) -> SwitchProfileResponse:
+        """Switch without a drop; a roll-back is an answer, not an error."""
+        ...
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class ReplicaMemory:
+    """What must outlive the agent process about one replica."""
+
+    replica: ReplicaId
+    generation: int
+    wanted: bool
+    """False once it was ordered to stop."""
+    profile: ProfileId
+    token: str
+    """Incarnation that was running; with Docker it may still be."""
+
+
+class OrderJournal(Protocol):
+    """Receipts that survive a crash: why a key is executed at most once."""
+
+    def receipt(self, key: OrderKey) -> Receipt | None:
+        """What became of this key; None when it was never seen."""
+        ...
+
+    async def record(self, receipt: Receipt) -> None:
+        """Make it durable before returning; raises `JournalError`."""
+        ...
+
+    def unacknowledged(self) -> tuple[Receipt, ...]:
+        """Receipts the controller has not confirmed, oldest first."""
+        ...
+
+    def acknowledge(self, keys: Sequence[OrderKey], *, known: bool = True) -> None:
+        """The controller has (or, with `known=False`, asks again for) the final receipts of these keys."""
+        ...
+
+
+class HostMemory(Protocol):
+    """The few facts that a restarted agent must not have forgotten. Written in the background, so it never blocks healing."""
+
+    @property
+    def epoch_seen(self) -> int:
+        """Highest leader epoch ever heard of."""
+        ...
+
+    def raise_epoch(self, epoch: int) -> None:
+        """Remember a higher epoch; a lower one changes nothing."""
+        ...
+
+    def replicas(self) -> tuple[ReplicaMemory, ...]:
+        """What was remembered."""
+        ...
+
+    def remember(self, memory: ReplicaMemory) -> None:
+        """Replace what is remembered of one replica."""
+        ...
+
+
+class ThresholdStore(Protocol):
+    """The newest SLO thresholds, kept so that replicas get them while the controller is away."""
+
+    @property
+    def thresholds(self) -> SloThresholds:
+        """Revision 0 without thresholds until the controller sent some."""
+        ...
+
+    def keep_thresholds(self, thresholds: SloThresholds) -> None:
+        """Replace them."""
+        ...

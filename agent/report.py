@@ -1,0 +1,109 @@
+"""The host report: the board, the reflexes, the GPUs and the host's load, as the controller reads them."""
+
+from dataclasses import dataclass
+
+from agent.board import Board, Unit
+from agent.ports import LOG_TAIL_LINES_MAX, HostMemory
+from agent.probes.gpu import GpuWatch
+from agent.probes.host import HostMeter
+from agent.reflexes import ReflexLog
+from chassis.clock import Clock
+from contracts.agent_api import GpuReport, HostReport, ReplicaReport
+from contracts.vocabulary import HostId, Region, ReplicaState
+
+TROUBLED_STATES = frozenset({ReplicaState.HUNG, ReplicaState.CRASHED, ReplicaState.QUARANTINED})
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """Who this agent is, for this boot."""
+
+    host: HostId
+    region: Region
+    boot_id: str
+    runtime: str
+    address: str
+    port: int
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Builds reports; each has the next number."""
+
+    identity: HostIdentity
+    board: Board
+    reflexes: ReflexLog
+    memory: HostMemory
+    gpus: GpuWatch
+    meter: HostMeter
+    clock: Clock
+    _seq: int = 0
+
+    def report(self) -> HostReport:
+        """Everything this host knows about itself now."""
+        self._seq += 1
+        who, now_s = self.identity, self.clock.monotonic_s()
+        units = tuple(self.board.units.values())
+        load = self.meter.newest
+        return HostReport(
+            host=who.host,
+            region=who.region,
+            boot_id=who.boot_id,
+            seq=self._seq,
+            runtime=who.runtime,
+            agent_address=who.address,
+            agent_port=who.port,
+            replicas=tuple(replica_report(unit, now_s) for unit in units if unit.generation > 0),
+            free_slots=tuple(unit.spec.replica for unit in units if not unit.running and unit.claimed_by is None),
+            gpus=self._gpus(now_s),
+            reflexes=self.reflexes.newest(),
+            cpu_utilization_ratio=None if load is None else load.cpu_utilization_ratio,
+            epoch_seen=self.memory.epoch_seen,
+        )
+
+    def _gpus(self, now_s: float) -> tuple[GpuReport, ...]:
+        driver = self.gpus.driver
+        if not driver.up:
+            return (GpuReport(gpu=0, uuid="", up=False, reason=driver.reason),)
+        return tuple(
+            GpuReport(
+                gpu=gpu.gpu,
+                uuid=gpu.uuid,
+                up=gpu.up,
+                reason=gpu.reason,
+                utilization_ratio=gpu.values.get("utilization_ratio"),
+                temperature_celsius=gpu.values.get("temperature_celsius"),
+                recommended_action=gpu.recommended_action.value,
+            )
+            for gpu in self.gpus.newest(now_s)
+        )
+
+
+def replica_report(unit: Unit, now_s: float) -> ReplicaReport:
+    """One replica as its agent sees it."""
+    health, pulse, spec = unit.health, unit.health.pulse, unit.spec
+    known = (
+        {}
+        if pulse is None
+        else {
+            "profiles": pulse.profiles,
+            "progress_total": pulse.progress_total,
+            "in_flight": pulse.in_flight,
+            "queued_s": pulse.queued_s,
+            "slo_revision": pulse.slo_revision,
+        }
+    )
+    return ReplicaReport(
+        replica=spec.replica,
+        address=spec.address,
+        port=spec.port,
+        state=health.state,
+        reason=health.reason,
+        generation=unit.generation,
+        state_age_s=max(0.0, now_s - health.since_s),
+        profile=None if pulse is None else pulse.profile,
+        progress_age_s=health.progress_age_s(now_s),
+        restarts_total=unit.restarts_total,
+        log_tail=unit.log_tail[-LOG_TAIL_LINES_MAX:] if health.state in TROUBLED_STATES else (),
+        **known,
+    )

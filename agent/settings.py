@@ -1,0 +1,98 @@
+"""The agent's settings, read once from `TRIMTAB_AGENT_*`."""
+
+from enum import StrEnum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, HttpUrl, IPvAnyAddress, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from chassis.settings import ProcessSettings
+from contracts.agent_api import REPLICAS_PER_HOST_MAX
+from contracts.vocabulary import FULL_FP32, HostId, ProfileId, Region, ReplicaId
+
+ENV_PREFIX = "TRIMTAB_AGENT_"
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class RuntimeKind(StrEnum):
+    """Where replicas run."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+
+
+class AgentSettings(ProcessSettings):
+    """One host's agent."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    host_id: Id
+    region: Id
+    controller_url: HttpUrl
+    token: SecretStr = SecretStr("")
+    """Presented to the controller; empty only where the controller listens on loopback without tokens."""
+    address: IPvAnyAddress = IPv4Address("127.0.0.1")
+    port: Port = 9300
+    """Of /metrics, /livez and /readyz."""
+    state_dir: Path
+    """Journal and logs; must survive a restart of the agent."""
+    runtime: RuntimeKind = RuntimeKind.PROCESS
+    slots: Annotated[int, Field(ge=1, le=REPLICAS_PER_HOST_MAX)] = 2
+    """Replicas that fit on this host."""
+    replicas: Annotated[int, Field(ge=0, le=REPLICAS_PER_HOST_MAX)] = 1
+    """Of those, started at the first boot; afterwards the journal remembers which were wanted."""
+    replica_address: IPvAnyAddress = IPv4Address("127.0.0.1")
+    replica_port_base: Annotated[int, Field(ge=1, le=65_000)] = 8100
+    """Slot i listens on this port + i."""
+    replica_profile: ProfileId = FULL_FP32.id
+    replica_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    spares: Annotated[int, Field(ge=0, le=4)] = 1
+    """Warm spares, each with the memory of a replica; 0 makes every restart a cold one."""
+    voice_dir: Path | None = None
+    redis_url: str = ""
+    first_audio_budget_s: Annotated[float, Field(gt=0)] | None = None
+    total_budget_s: Annotated[float, Field(gt=0)] | None = None
+    stop_grace_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """How long replicas may finish their work when the agent ends."""
+    start_deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """Longest way of a replica to its first readiness."""
+    serving_command: tuple[str, ...] = ()
+    """How a replica is started; empty: this Python with `-m serving`. `spare` is appended for spares."""
+    docker_label: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./_-]{0,100}$")] = "trimtab.replica"
+    """A container is ours when it carries this label; its value is the replica's id."""
+    docker_image: str = ""
+    """Image to make containers from; empty: only containers that exist are managed."""
+    docker_binds: tuple[str, ...] = ()
+    """`source:target:ro`, for each container made."""
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+
+    @property
+    def replica_ids(self) -> tuple[ReplicaId, ...]:
+        """`<host>-<slot>`, in slot order."""
+        return tuple(ReplicaId(f"{self.host_id}-{slot}") for slot in range(self.slots))
+
+    @property
+    def host(self) -> HostId:
+        """This host."""
+        return HostId(self.host_id)
+
+    @property
+    def home_region(self) -> Region:
+        """The region this host is in."""
+        return Region(self.region)
+
+    @property
+    def serving_environment(self) -> dict[str, str]:
+        """What every replica is told, by the names of its settings; what is not set keeps the replica's default."""
+        told = {
+            "WORKERS": str(self.replica_workers),
+            "LOG_LEVEL": self.log_level,
+            "VOICE_DIR": None if self.voice_dir is None else str(self.voice_dir),
+            "REDIS_URL": self.redis_url or None,
+            "FIRST_AUDIO_BUDGET_S": None if self.first_audio_budget_s is None else str(self.first_audio_budget_s),
+            "TOTAL_BUDGET_S": None if self.total_budget_s is None else str(self.total_budget_s),
+        }
+        return {f"TRIMTAB_SERVING_{name}": value for name, value in told.items() if value is not None}

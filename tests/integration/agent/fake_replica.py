@@ -1,0 +1,123 @@
+"""A replica without a voice: the control surface of `python -m serving`, and faults on request. Standard library only, so
+that it starts in 0.1 s and runs in a container that has nothing but Python.
+
+    fake_replica.py [--boot-s S] [--drain-s S] [--crash-after-s S] [spare]
+
+`POST /fault` takes a JSON object of attributes of `Replica` to set, e.g. {"livez_delay_s": 0.4, "in_flight": 2}.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+
+IDENTITY = ("replica", "region", "host_id", "address", "port", "profile")
+
+
+class Replica:
+    def __init__(self, identity, options):
+        self.identity = identity
+        self.options = options
+        self.profile = identity["profile"]
+        self.born_s = time.monotonic()
+        self.in_flight = 0
+        self.progressing = True
+        self.progress_total = 0
+        self.ready = True
+        self.livez_delay_s = 0.0
+        self.slo_revision = 0
+        self.refuse_profile = False
+        self.draining = False
+
+    def status(self):
+        if self.in_flight and self.progressing:
+            self.progress_total += 1
+        return {
+            "replica": self.identity["replica"],
+            "ready": self.ready and not self.draining,
+            "reason": "" if self.ready else "told to be unready",
+            "profile": self.profile,
+            "profiles": ["full-fp32-onnx", "light-int8-onnx"],
+            "profile_generation": 1,
+            "progress_total": self.progress_total,
+            "in_flight": self.in_flight,
+            "queued_s": 0.0,
+            "uptime_s": time.monotonic() - self.born_s,
+            "slo_revision": self.slo_revision,
+            "draining": self.draining,
+        }
+
+    async def answer(self, method, path, body):
+        if (method, path) == ("GET", "/livez"):
+            await asyncio.sleep(self.livez_delay_s)
+            return 200, self.status()
+        if (method, path) == ("PUT", "/v1/control/slos"):
+            self.slo_revision = body["revision"]
+            return 200, {}
+        if (method, path) == ("POST", "/v1/control/profile"):
+            outcome = "rolled_back" if self.refuse_profile else "committed"
+            self.profile = self.profile if self.refuse_profile else body["profile"]
+            return 200, {"profile": self.profile, "generation": 2, "outcome": outcome, "detail": "self-test"}
+        if (method, path) == ("POST", "/fault"):
+            for name, value in body.items():
+                setattr(self, name, value)
+            return 200, {"pid": os.getpid()}
+        if (method, path) == ("GET", "/slow"):  # work in flight: takes a second
+            await asyncio.sleep(1.0)
+            return 200, {"pid": os.getpid()}
+        return 404, {}
+
+    async def serve_client(self, reader, writer):
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                method, path, _ = head[0].split(" ")
+                lengths = [int(line.split(":")[1]) for line in head[1:] if line.lower().startswith("content-length")]
+                content = await reader.readexactly(lengths[0]) if lengths else b""
+                status, answer = await self.answer(method, path, json.loads(content or b"null"))
+                payload = json.dumps(answer).encode()
+                writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(payload)}\r\n\r\n".encode() + payload)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+async def serve(identity, options):
+    replica = Replica(identity, options)
+    print(f"serving as {identity['replica']}", flush=True)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await asyncio.start_server(replica.serve_client, identity["address"], int(identity["port"]))
+    if options.crash_after_s is not None:
+        await asyncio.sleep(options.crash_after_s)
+        print("RuntimeError: told to crash", flush=True)
+        sys.exit(3)
+    await stop.wait()
+    replica.draining = True
+    await asyncio.sleep(options.drain_s)
+    os._exit(0)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--boot-s", type=float, default=0.0)
+    parser.add_argument("--drain-s", type=float, default=0.0)
+    parser.add_argument("--crash-after-s", type=float)
+    parser.add_argument("mode", nargs="?")
+    options = parser.parse_args()
+    time.sleep(options.boot_s)
+    if options.mode == "spare":
+        print("spare ready", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        identity = json.loads(line)
+    else:
+        identity = {name: os.environ[f"TRIMTAB_SERVING_{name.upper()}"] for name in IDENTITY}
+    asyncio.run(serve(identity, options))
+
+
+main()
