@@ -6,7 +6,6 @@ A gateway that does not answer is `Unknown`: it keeps its last state, and so do 
 
 import asyncio
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +184,7 @@ def _replace(target: Path, content: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.tmp")
     beside.write_text(content)
-    os.replace(beside, target)  # noqa: PTH105  # the name of the system call that Envoy's watcher waits for
+    beside.replace(target)
 
 
 def _judge(publication: _Publication, said: Mapping[Region, _Acknowledgement | SourceDown]) -> Confirmation:

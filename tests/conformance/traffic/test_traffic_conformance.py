@@ -23,6 +23,7 @@ from controller.drivers.envoy_bootstrap import GatewaySettings, render_bootstrap
 from controller.ports import Applied, Endpoint, GatewayObservation, GatewayPlan, TrafficDriver, Unknown
 
 EU, US = Region("eu-west"), Region("us-east")
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a tmpfs, which is where gateways watch in production
 CONFIRM_S = 5.0
 Parts = tuple[Callable[..., int], Callable[..., subprocess.Popen[bytes]], Callable[..., object], Path]
 
@@ -43,7 +44,7 @@ def home(gateway: Region) -> GatewayPlan:
 async def envoy(parts: Parts) -> AsyncIterator[TrafficDriver]:
     free_port, start_program, wait_until_async, tmp_path = parts
     binary = Path(next(iter(importlib.util.find_spec("envoy").submodule_search_locations))) / "_bin" / "envoy"
-    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient())
         gateways = []

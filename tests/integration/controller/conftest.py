@@ -23,6 +23,7 @@ from controller.ports import Applied, Endpoint, GatewayPlan
 
 HERE = Path(__file__).parent
 ENVOY = str(Path(next(iter(envoy.__path__))) / "_bin" / "envoy")
+SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a tmpfs, which is where gateways watch in production
 EU, US = Region("eu-west"), Region("us-east")
 REPLICAS = {"eu-0": (EU, "127.0.1.1"), "eu-1": (EU, "127.0.1.2"), "us-0": (US, "127.0.2.1"), "us-1": (US, "127.0.2.2")}
 
@@ -114,6 +115,11 @@ class GatewayRig:
         answer = await self.client.get(f"{self.admin_url}/stats?filter=^{name}$")
         return answer.text.strip().rpartition(": ")[2]
 
+    async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(5.0):
+            while not await is_so():  # noqa: ASYNC110  # the level is Envoy's, it has no event for us
+                await asyncio.sleep(0.02)
+
     def load(self, rate: float = 100.0) -> Load:
         return Load(port=self.port, rate=rate)
 
@@ -121,7 +127,7 @@ class GatewayRig:
 @pytest.fixture
 def tmpfs_dir() -> Iterator[Path]:
     """Where gateways watch: shared memory where there is some, as in production."""
-    shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    shared = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=shared, prefix="trimtab-test-") as directory:
         yield Path(directory)
 

@@ -4,11 +4,11 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
+from controller.drivers import envoy as driver
 from controller.drivers.envoy_assignment import discovery_response, render_assignment
 from controller.ports import GatewayObservation, Rejected, Unknown
 
@@ -23,6 +23,14 @@ async def observed(rig: "GatewayRig") -> GatewayObservation:
     (observation,) = await rig.traffic.observe()
     assert isinstance(observation, GatewayObservation)
     return observation
+
+
+async def is_quiet(rig: "GatewayRig", replica: str) -> bool:
+    return dict((await observed(rig)).in_flight)[replica] == 0
+
+
+async def has_rejected(rig: "GatewayRig") -> bool:
+    return int(await rig.stat("cluster.tts.update_rejected")) > 0
 
 
 async def test_home_traffic_stays_home_and_the_standby_gets_nothing(rig: "GatewayRig") -> None:
@@ -66,7 +74,7 @@ async def test_a_region_that_only_drains_hands_over_to_the_standby(rig: "Gateway
 
 
 async def test_a_draining_replica_finishes_its_work_and_gets_no_more(
-    rig: "GatewayRig", wait_until_async: Callable[..., Awaitable[None]]
+    rig: "GatewayRig",
 ) -> None:
     for name in ("eu-0", "eu-1"):
         await rig.mood(name, "delay_s=0.3")
@@ -76,9 +84,7 @@ async def test_a_draining_replica_finishes_its_work_and_gets_no_more(
         await asyncio.sleep(1.0)
         assert dict((await observed(rig)).in_flight)["eu-0"] > 0
         await rig.step(rig.plan(1.0, 0.0, draining=("eu-0",)))
-        async with asyncio.timeout(3.0):
-            while dict((await observed(rig)).in_flight)["eu-0"]:
-                await asyncio.sleep(0.02)
+        await rig.until(lambda: is_quiet(rig, "eu-0"))
         rig.replicas["eu-0"].kill()
     assert load.lost == {}
 
@@ -168,10 +174,8 @@ async def test_a_body_that_envoy_refuses_is_told_apart_and_the_old_one_stays(rig
     beside = rig.eds_dir / "bad"
     beside.write_text(discovery_response(bad, version + "x"))
     await rig.traffic.confirm(version, 5.0)
-    os.replace(beside, rig.eds_dir / "tts.json")
-    async with asyncio.timeout(5.0):
-        while int(await rig.stat("cluster.tts.update_rejected")) == 0:
-            await asyncio.sleep(0.02)
+    beside.replace(rig.eds_dir / "tts.json")
+    await rig.until(lambda: has_rejected(rig))
     load = rig.load()
     await load.run(1.0)
     assert load.lost == {}
@@ -179,8 +183,6 @@ async def test_a_body_that_envoy_refuses_is_told_apart_and_the_old_one_stays(rig
 
 
 async def test_a_rejection_is_reported_as_one(rig: "GatewayRig", monkeypatch: pytest.MonkeyPatch) -> None:
-    from controller.drivers import envoy as driver
-
     def misrender(plan: object) -> dict[str, object]:
         return json.loads(json.dumps(render_assignment(plan)).replace("127.0.1.1", "eu-0.example"))
 
