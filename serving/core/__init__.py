@@ -1,0 +1,1 @@
+"""Pure decisions of a replica: whom to admit, which chunk comes next, which profile is in use, what counts as good."""

@@ -1,0 +1,1 @@
+"""Engines behind the ports: `onnx` speaks, `simulated` costs the same time without speaking."""
