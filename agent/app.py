@@ -139,10 +139,11 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     control = HttpReplicaControl(client)
     actuator = Actuator(board=board, runtime=runtime, prober=prober, control=control, memory=journal)
     reflexes = ReflexLog()
+    budget = RestartBudget(backoff_s=settings.restart_backoff_s)
     tools = HealerTools(
         actuator=actuator, prober=prober, control=control, view=runtime, exits=runtime, thresholds=journal
     )
-    healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=RestartBudget(), clock=clock)
+    healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=budget, clock=clock)
     controller_time = ControllerTime(clock)
     desk = OrderDesk(
         board=board, actuator=actuator, journal=journal, controller_time=controller_time, health=health, clock=clock

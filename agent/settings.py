@@ -59,6 +59,8 @@ class AgentSettings(ProcessSettings):
     """How long replicas may finish their work when the agent ends."""
     start_deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """Longest way of a replica to its first readiness."""
+    restart_backoff_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """First wait between reflexive restarts once the immediate ones are spent; it doubles."""
     serving_command: tuple[str, ...] = ()
     """How a replica is started; empty: this Python with `-m serving`. `spare` is appended for spares."""
     docker_label: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./_-]{0,100}$")] = "trimtab.replica"

@@ -94,7 +94,7 @@ async def serve(identity, options):
     if options.crash_after_s is not None:
         await asyncio.sleep(options.crash_after_s)
         print("RuntimeError: told to crash", flush=True)
-        sys.exit(3)
+        os._exit(3)
     await stop.wait()
     replica.draining = True
     await asyncio.sleep(options.drain_s)
