@@ -1,0 +1,326 @@
+"""Act: an open action goes from stage to stage on observed facts alone: receipts, host reports and gateways.
+
+Nothing here waits or assumes. A stage that sees no fact runs into its deadline, so that nothing is open for ever. No answer
+to an order is Unknown: then the fleet is asked instead (has the incarnation changed, does the profile run?), and only that
+decides. Orders carry keys made from the action's id, so a new leader that offers them again repeats nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from contracts.agent_api import Receipt
+from contracts.vocabulary import HostId, OrderKey, ReceiptStatus, ReplicaId, ReplicaState
+from controller.core.actions import (
+    ActionRecord,
+    ReplicaRef,
+    Restart,
+    ScaleIn,
+    ScaleOut,
+    Shift,
+    Stage,
+    SwitchProfile,
+    Verdict,
+)
+from controller.core.fleet import Fleet, TrafficIntent
+from controller.core.gateways import GatewayObservation
+from controller.core.ledger import taken_from
+from controller.core.orders import key_of, orders_for
+from controller.core.policy import Policy
+from controller.core.story import OpenOrder
+from controller.core.telemetry import SourceDown
+from controller.core.traffic import cordoned, merged, row_of, rows_changed
+
+FINAL = frozenset({ReceiptStatus.DONE, ReceiptStatus.FAILED, ReceiptStatus.REFUSED})
+LOST = frozenset({ReceiptStatus.FAILED, ReceiptStatus.REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the gateways were last told, and whether they said that they run it."""
+
+    version: str
+    intent: TrafficIntent
+    confirmed: bool
+    rejection: str = ""
+    """Why a gateway refused it; empty when none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything observed that may move an action forward."""
+
+    now_unix_s: float
+    epoch: int
+    fleet: Fleet
+    receipts: Mapping[OrderKey, Receipt]
+    gateways: tuple[GatewayObservation | SourceDown, ...]
+    published: Published | None
+    """None until this leader has published once."""
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One action after this tick's facts."""
+
+    record: ActionRecord
+    orders: tuple[OpenOrder, ...] = ()
+    """To be issued now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No fact yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """It was done; what it achieved remains to be seen."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It was not done, or did not work."""
+
+    why: str
+
+
+State = Wait | Executed | Failed
+
+
+def advance(record: ActionRecord, facts: Facts) -> Progress:
+    """Move one action as far as the facts allow; verifying is the next phase's business."""
+    match record.stage:
+        case Stage.INTENDED:
+            return _start(record, facts)
+        case Stage.DRAINING:
+            return _drain(record, facts)
+        case Stage.ORDERED:
+            return Progress(_after_order(record, facts))
+        case Stage.VERIFYING | Stage.CLOSED:
+            return Progress(record)
+
+
+def enter(record: ActionRecord, stage: Stage, facts: Facts, within_s: float, detail: str = "") -> ActionRecord:
+    """The record at its next stage, with the deadline of that stage."""
+    return replace(
+        record,
+        stage=stage,
+        stage_unix_s=facts.now_unix_s,
+        stage_deadline_unix_s=facts.now_unix_s + within_s,
+        detail=detail or record.detail,
+    )
+
+
+def close(record: ActionRecord, verdict: Verdict, now_unix_s: float, detail: str) -> ActionRecord:
+    """The record at its end."""
+    return replace(
+        record,
+        stage=Stage.CLOSED,
+        stage_unix_s=now_unix_s,
+        stage_deadline_unix_s=now_unix_s,
+        verdict=verdict,
+        detail=detail,
+    )
+
+
+def traffic_after(intent: TrafficIntent, moved: tuple[tuple[Stage, ActionRecord], ...]) -> TrafficIntent:
+    """The intent after this tick's transitions: shifts that began are in, shifts that failed are taken back.
+
+    Cordons are no memory of their own: they follow from the open actions, so one left behind by a dead leader is lifted
+    by the next tick of any leader.
+    """
+    for former, record in moved:
+        action = record.action
+        if not isinstance(action, Shift):
+            continue
+        if former is Stage.INTENDED and record.stage is not Stage.CLOSED:
+            intent = merged(intent, action.before, action.after)
+        elif former is Stage.ORDERED and record.verdict is Verdict.FAILED:
+            intent = merged(intent, action.after, action.before)
+    return intent
+
+
+def cordons(records: tuple[ActionRecord, ...]) -> frozenset[ReplicaId]:
+    """Replicas that must get no new work: the targets of open drains."""
+    held: set[ReplicaId] = set()
+    for record in records:
+        taken = taken_from(record.action)
+        if taken is not None and _drains(record) and record.stage in {Stage.DRAINING, Stage.ORDERED}:
+            held.add(taken[2])
+    return frozenset(held)
+
+
+def with_cordons(intent: TrafficIntent, records: tuple[ActionRecord, ...]) -> TrafficIntent:
+    """The intent with exactly the cordons that the open actions call for."""
+    return cordoned(intent, cordons(records))
+
+
+# ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _drains(record: ActionRecord) -> bool:
+    return isinstance(record.action, ScaleIn) or (isinstance(record.action, Restart) and record.action.graceful)
+
+
+def _start(record: ActionRecord, facts: Facts) -> Progress:
+    if isinstance(record.action, Shift):
+        return Progress(enter(record, Stage.ORDERED, facts, facts.policy.publish_within_s))
+    if _drains(record):
+        return Progress(enter(record, Stage.DRAINING, facts, facts.policy.drain_s))
+    return _order(record, facts)
+
+
+def _drain(record: ActionRecord, facts: Facts) -> Progress:
+    taken = taken_from(record.action)
+    if taken is None or not isinstance(record.action, Restart | ScaleIn):
+        return _order(record, facts)
+    replica = facts.fleet.replica(taken[2])
+    if replica is None or replica.generation != record.action.generation:
+        detail = "the replica changed by another hand while it was draining"
+        return Progress(close(record, Verdict.FAILED, facts.now_unix_s, detail))
+    if _is_drained(replica.id, replica.in_flight, facts):
+        return _order(record, facts)
+    if facts.now_unix_s >= record.stage_deadline_unix_s:
+        return _order(replace(record, detail="the drain ran into its deadline"), facts)
+    return Progress(record)
+
+
+def _is_drained(replica: ReplicaId, in_flight: int, facts: Facts) -> bool:
+    """The cordon is confirmed, and neither the agent nor any gateway that answers sees work in flight."""
+    published = facts.published
+    if published is None or not published.confirmed or replica not in published.intent.cordoned or in_flight > 0:
+        return False
+    seen = [dict(g.in_flight).get(replica, 0) for g in facts.gateways if isinstance(g, GatewayObservation)]
+    return not any(seen)
+
+
+def _order(record: ActionRecord, facts: Facts) -> Progress:
+    orders = orders_for(record, facts.epoch, facts.now_unix_s, facts.policy)
+    keys = tuple(issued.order.key for issued in orders)
+    return Progress(enter(replace(record, order_keys=keys), Stage.ORDERED, facts, facts.policy.ready_within_s), orders)
+
+
+# ── after the order ───────────────────────────────────────────────────────────────────────────────────────────────────
+def _after_order(record: ActionRecord, facts: Facts) -> ActionRecord:
+    match _state(record, facts):
+        case Executed(detail=detail):
+            window_s = record.expectation.window_s + 2 * facts.policy.block_s  # the last block must have closed
+            return enter(record, Stage.VERIFYING, facts, window_s, detail)
+        case Failed(why=why):
+            return close(record, Verdict.FAILED, facts.now_unix_s, why)
+        case Wait():
+            return record
+
+
+def _state(record: ActionRecord, facts: Facts) -> State:
+    match record.action:
+        case Restart() as action:
+            return _restarted(action, record, facts)
+        case SwitchProfile() as action:
+            return _switched(action, record, facts)
+        case ScaleOut() as action:
+            return _started(action, record, facts)
+        case ScaleIn() as action:
+            replica = facts.fleet.replica(action.replica)
+            gone = replica is None or replica.state is ReplicaState.STOPPED
+            return _or_lost(gone, "it never stopped", record, facts)
+        case Shift() as action:
+            return _shifted(action, record, facts)
+
+
+def _restarted(action: Restart, record: ActionRecord, facts: Facts) -> State:
+    replica = facts.fleet.replica(action.replica)
+    changed = replica is not None and replica.generation > action.generation
+    if not changed or replica is None:
+        return _or_lost(is_done=False, why="no restart was seen", record=record, facts=facts)
+    if replica.ready:
+        return Executed()
+    late = facts.now_unix_s >= record.stage_deadline_unix_s
+    return Failed("it was restarted but did not become ready in time") if late else Wait()
+
+
+def _started(action: ScaleOut, record: ActionRecord, facts: Facts) -> State:
+    replica = facts.fleet.replica(action.replica)
+    if replica is None or replica.state is ReplicaState.STOPPED:
+        return _or_lost(is_done=False, why="it never started", record=record, facts=facts)
+    if replica.ready:
+        return Executed()
+    late = facts.now_unix_s >= record.stage_deadline_unix_s
+    return Failed("it started but did not become ready in time") if late else Wait()
+
+
+def _or_lost(is_done: bool, why: str, record: ActionRecord, facts: Facts) -> State:
+    """Done as the fleet shows it; else lost when the agent said so, or when nothing can come of the order any more."""
+    if is_done:
+        return Executed()
+    receipts = [facts.receipts[key] for key in record.order_keys if key in facts.receipts]
+    lost = next((receipt for receipt in receipts if receipt.status in LOST), None)
+    if lost is not None:
+        return Failed(f"the agent answered {lost.status}: {lost.refusal or lost.detail or 'no reason given'}")
+    if facts.now_unix_s >= record.stage_deadline_unix_s:
+        return Failed(f"{why} before its deadline")
+    if not receipts and _is_void(record, facts):
+        return Failed(f"no answer from the agent, and {why}")
+    return Wait()
+
+
+def _is_void(record: ActionRecord, facts: Facts) -> bool:
+    """True when an unanswered order can no longer be executed and a report younger than that shows no effect."""
+    void_unix_s = record.stage_unix_s + facts.policy.order_ttl_s
+    age_s = max((_report_age_s(host, facts) for host in _hosts(record)), default=0.0)
+    return facts.now_unix_s - age_s > void_unix_s + facts.policy.order_ttl_s  # one more for what began just in time
+
+
+def _report_age_s(host: HostId, facts: Facts) -> float:
+    found = facts.fleet.host(host)
+    return found.report_age_s if found is not None else facts.policy.ready_within_s
+
+
+def _hosts(record: ActionRecord) -> tuple[HostId, ...]:
+    match record.action:
+        case Restart(host=host) | ScaleIn(host=host) | ScaleOut(host=host):
+            return (host,)
+        case SwitchProfile(replicas=refs):
+            return tuple(ref.host for ref in refs)
+        case Shift():
+            return ()
+
+
+def _switched(action: SwitchProfile, record: ActionRecord, facts: Facts) -> State:
+    """Over when every replica runs the profile, is gone, or will not run it."""
+    switched = lost = 0
+    for ref in action.replicas:
+        runs, out = _profile_state(ref, action, record, facts)
+        switched, lost = switched + runs, lost + out
+    is_over = switched + lost == len(action.replicas) or facts.now_unix_s >= record.stage_deadline_unix_s
+    if not is_over:
+        return Wait()
+    if switched == 0:
+        return Failed(f"none of {len(action.replicas)} replicas runs {action.after}")
+    return Executed(f"{switched} of {len(action.replicas)} replicas run {action.after}")
+
+
+def _profile_state(ref: ReplicaRef, action: SwitchProfile, record: ActionRecord, facts: Facts) -> tuple[bool, bool]:
+    """(runs the new profile, never will)."""
+    replica = facts.fleet.replica(ref.replica)
+    receipt = facts.receipts.get(key_of(record.id, ref.replica))
+    if replica is not None and replica.profile == action.after:
+        return True, False
+    gone = replica is None or replica.generation != ref.generation
+    refused = receipt is not None and receipt.status in LOST
+    return False, gone or refused or (receipt is None and _is_void(record, facts))
+
+
+def _shifted(action: Shift, record: ActionRecord, facts: Facts) -> State:
+    published = facts.published
+    told = published is not None and all(
+        row_of(published.intent, gateway) == row_of(action.after, gateway)
+        for gateway in rows_changed(action.before, action.after)
+    )
+    if published is not None and told and published.confirmed:
+        return Executed()
+    if published is not None and told and published.rejection:
+        return Failed(f"a gateway rejected it: {published.rejection}")
+    late = facts.now_unix_s >= record.stage_deadline_unix_s
+    return Failed("not every gateway confirmed it in time") if late else Wait()

@@ -1,0 +1,186 @@
+"""Decide: for everything that is wrong, asked for or due to be given back, act or hold, and say why.
+
+Each concern brings its remedies, first choice first. The kernel judges them in that order. A refusal that time will lift
+(a cooldown, a busy host, unknown signals) means waiting: a harsher remedy is no answer to impatience. A refusal that is
+about the remedy itself (no capacity left, attempts exhausted) opens the next rung. One concern begins at most one action per
+tick, and everything begun counts against the budgets of what is decided after it.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import count
+
+from controller.core.actions import ActionId, ActionRecord, Expectation, Restart, Stage
+from controller.core.diagnosis import Cause, Finding
+from controller.core.homecoming import homeward
+from controller.core.intents import SetPaused, plan_for
+from controller.core.ladders import rungs
+from controller.core.ledger import COMPENSATION, regions_of, taken_from
+from controller.core.plans import Plan
+from controller.core.refusals import (
+    Cooldown,
+    HostBusy,
+    NoRemedy,
+    Paused,
+    Refusal,
+    RegionBudget,
+    RegionBusy,
+    StaleSignals,
+)
+from controller.core.scopes import measure, scope_of
+from controller.core.situation import Situation
+from controller.core.story import OperatorIntent
+
+WAIT = (Cooldown, HostBusy, Paused, RegionBudget, RegionBusy, StaleSignals)
+"""Refusals that time lifts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Begin this action."""
+
+    record: ActionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Do nothing about this finding now, for this reason."""
+
+    finding: Finding
+    refusal: Refusal
+    considered: tuple[str, ...]
+    """Kinds of remedy that were judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An operator's intent that cannot be carried out."""
+
+    intent: OperatorIntent
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """An operator's intent that was carried out: by beginning `record`, or by pausing or resuming."""
+
+    intent: OperatorIntent
+    change: ActionRecord | SetPaused
+
+
+Decision = Act | Hold | Refused | Agreed
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who decides: what every new record is signed with."""
+
+    epoch: int
+    tick_id: str
+    """Unique per tick; action ids are made from it, so that deciding stays a pure function."""
+
+
+def decide(situation: Situation, author: Author) -> tuple[Decision, ...]:
+    """Everything to do and not to do now."""
+    numbers = count(1)
+    decisions: list[Decision] = []
+    for intent in situation.intents:
+        decision = _answer(intent, situation, author, next(numbers))
+        situation = _after(situation, decision)
+        decisions.append(decision)
+    for finding in situation.findings:
+        if not _is_treated(finding, situation):
+            decision = _treat(finding, situation, author, next(numbers))
+            situation = _after(situation, decision)
+            decisions.append(decision)
+    for plan in homeward(situation):
+        if _why_not(plan, situation) is None:
+            act = Act(begin(plan, situation, author, next(numbers)))
+            situation = _after(situation, act)
+            decisions.append(act)
+    return tuple(decisions)
+
+
+def begin(plan: Plan, situation: Situation, author: Author, number: int) -> ActionRecord:
+    """The record of an action at the moment it is intended, with what its effect will be measured by."""
+    policy, now_unix_s = situation.policy, situation.now_unix_s
+    heals_the_dead = isinstance(plan.action, Restart) and not plan.action.graceful
+    window_s = policy.verify_restart_s if heals_the_dead else policy.verify_s
+    scope = scope_of(plan.action, situation.fleet)
+    blocks = situation.signals.since(now_unix_s - policy.verify_s - policy.block_s)
+    return ActionRecord(
+        id=ActionId(f"{author.tick_id}-{number}"),
+        action=plan.action,
+        cause=plan.cause,
+        evidence=plan.evidence,
+        expectation=Expectation(scope.name, window_s, measure(scope, situation.signals, blocks, situation.fleet)),
+        stage=Stage.INTENDED,
+        epoch=author.epoch,
+        intended_unix_s=now_unix_s,
+        stage_unix_s=now_unix_s,
+        stage_deadline_unix_s=now_unix_s + policy.tick_s,
+        origin=plan.origin,
+    )
+
+
+def _answer(intent: OperatorIntent, situation: Situation, author: Author, number: int) -> Decision:
+    asked = plan_for(intent, situation)
+    if isinstance(asked, NoRemedy):
+        return Refused(intent, asked)
+    if isinstance(asked, SetPaused):
+        return Agreed(intent, asked)
+    refusal = _why_not(asked, situation)
+    return Refused(intent, refusal) if refusal is not None else Agreed(intent, begin(asked, situation, author, number))
+
+
+def _treat(finding: Finding, situation: Situation, author: Author, number: int) -> Decision:
+    """The first remedy that is safe, or the reason that counts: the first to be waited for, else the first choice's."""
+    considered: list[str] = []
+    first: Refusal | None = None
+    for plan in rungs(finding, situation):
+        considered.append(plan.action.kind)
+        refusal = _why_not(plan, situation)
+        if refusal is None:
+            return Act(begin(plan, situation, author, number))
+        first = first or refusal
+        if isinstance(refusal, WAIT):
+            return Hold(finding, refusal, tuple(considered))
+    return Hold(finding, first or NoRemedy(_nothing_for(finding)), tuple(considered))
+
+
+def _nothing_for(finding: Finding) -> str:
+    if finding.cause is Cause.HOST_SILENT:
+        return "the replicas may be well without their agent, and what else serves is enough"
+    return "no remedy is left that applies here"
+
+
+def _why_not(plan: Plan, situation: Situation) -> Refusal | None:
+    if plan.origin == COMPENSATION:  # undoing our own step is giving back: only a pause stands against it
+        return Paused() if situation.ledger.paused else None
+    return situation.why_unsafe(plan.action, situation.fleet, situation.ledger, situation.policy, situation.now_unix_s)
+
+
+def _is_treated(finding: Finding, situation: Situation) -> bool:
+    """True while an action on it is open: its result must be seen before anything else is tried."""
+    for record in situation.ledger.open:
+        taken = taken_from(record.action)
+        if taken is not None and taken[2] == finding.subject:
+            return True
+        heals_the_dead = isinstance(record.action, Restart) and not record.action.graceful
+        if (
+            finding.cause is not Cause.REPLICA_DOWN
+            and not heals_the_dead
+            and finding.region in regions_of(record.action)
+        ):
+            return True
+    return False
+
+
+def _after(situation: Situation, decision: Decision) -> Situation:
+    """The situation in which the next concern is judged."""
+    match decision:
+        case Act(record=record) | Agreed(change=ActionRecord() as record):
+            return situation.with_ledger(situation.ledger.with_action(record))
+        case Agreed(change=SetPaused(paused=paused)):
+            return situation.with_ledger(replace(situation.ledger, paused=paused))
+        case Hold() | Refused() | Agreed():
+            return situation

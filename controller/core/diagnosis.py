@@ -1,0 +1,273 @@
+"""Diagnose: whose fault is it? Replicas are compared with their peers, regions with the other regions.
+
+One replica that works more slowly than its peers is a device or an engine. A region that works more slowly than the
+others is the region. Waiting and refusals with ordinary service time are overload, and restarting anything would only
+take capacity away. Trouble that starts right after our own action is blamed on it. What fits nothing is said to be
+unexplained, and the loop then prefers moves that can be taken back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+
+from contracts.vocabulary import Region, ReplicaId
+from controller.core.actions import ActionKind, ActionRecord, Shift, Stage, Verdict
+from controller.core.detection import Broken, Detected
+from controller.core.fleet import Fleet, Replica
+from controller.core.ledger import Ledger, regions_of
+from controller.core.policy import Policy
+from controller.core.signals import Signals, Tally
+from controller.core.traffic import regions_raised
+from slo_rules.model import Slo
+
+Evidence = tuple[tuple[str, str], ...]
+
+
+class Cause(StrEnum):
+    """What is wrong, in the order in which it is treated."""
+
+    REPLICA_DOWN = "replica_down"
+    BAD_CHANGE = "bad_change"
+    OVERLOAD = "overload"
+    REGION_SLOW = "region_slow"
+    REPLICA_SLOW = "replica_slow"
+    HOST_SILENT = "host_silent"
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, and what shows it."""
+
+    cause: Cause
+    subject: str
+    """Replica, region, host, or the id of the action to blame."""
+    region: Region
+    since_unix_s: float
+    summary: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What diagnosing looks at in one tick."""
+
+    now_unix_s: float
+    fleet: Fleet
+    signals: Signals
+    ledger: Ledger
+    slos: tuple[Slo, ...]
+    policy: Policy
+
+    @property
+    def budget(self) -> float:
+        """The tightest error budget: what "too many" means."""
+        return min((slo.error_budget for slo in self.slos), default=self.policy.error_budget_default)
+
+    def tally(self, replica: Replica) -> Tally:
+        """One replica over the diagnosis window."""
+        return self.signals.over_replica(replica.id, self.signals.blocks[-self.policy.diagnosis_blocks :])
+
+    def region_tally(self, region: Region) -> Tally:
+        """One region over the diagnosis window."""
+        return self.signals.over_region(region, self.signals.blocks[-self.policy.diagnosis_blocks :])
+
+
+def diagnose(case: Case, detected: Detected) -> tuple[Finding, ...]:
+    """Every finding of this tick, hardest first."""
+    findings = [_down(broken) for broken in detected.broken]
+    findings += [
+        Finding(
+            Cause.HOST_SILENT,
+            silent.host,
+            silent.region,
+            silent.since_unix_s,
+            f"Host {silent.host} does not report.",
+            (("silent_s", f"{case.now_unix_s - silent.since_unix_s:.0f}"),),
+        )
+        for silent in detected.silent
+    ]
+    for region, since_unix_s in sorted(_troubled(detected, case.fleet).items()):
+        findings += _soft(region, since_unix_s, case)
+    order = list(Cause)
+    return tuple(sorted(findings, key=lambda finding: (order.index(finding.cause), finding.subject)))
+
+
+def _down(broken: Broken) -> Finding:
+    replica = broken.replica
+    return Finding(
+        cause=Cause.REPLICA_DOWN,
+        subject=replica.id,
+        region=replica.region,
+        since_unix_s=broken.since_unix_s,
+        summary=f"Replica {replica.id} is {replica.state} and was not healed on its host.",
+        evidence=(
+            ("state", str(replica.state)),
+            ("reason", replica.reason or "none given"),
+            ("state_age_s", f"{replica.state_age_s:.1f}"),
+            ("in_flight", str(replica.in_flight)),
+            ("progress_age_s", f"{replica.progress_age_s:.1f}"),
+        ),
+    )
+
+
+def _troubled(detected: Detected, fleet: Fleet) -> dict[Region, float]:
+    """Regions with a soft alarm or saturation, and since when."""
+    homes = {replica.id: replica.region for replica in fleet.replicas()}
+    known = frozenset(fleet.regions)
+    since: dict[Region, float] = {}
+    for alarm in detected.alarms:
+        place = alarm.series.place
+        region = Region(place) if alarm.series.is_region else homes.get(ReplicaId(place))
+        if region in known and region is not None:
+            since[region] = min(since.get(region, alarm.since_unix_s), alarm.since_unix_s)
+    for saturated in detected.saturated:
+        if saturated.region in known:
+            since[saturated.region] = min(since.get(saturated.region, saturated.since_unix_s), saturated.since_unix_s)
+    return since
+
+
+def _soft(region: Region, since_unix_s: float, case: Case) -> list[Finding]:
+    """The differential: own change, sick replicas, sick region, overload, or unexplained."""
+    blamed = _own_change(region, since_unix_s, case)
+    if blamed is not None:
+        return [_bad_change(blamed, region, since_unix_s)]
+    sick = _sick_replicas(region, case)
+    if sick:
+        return [
+            Finding(
+                Cause.REPLICA_SLOW,
+                replica.id,
+                region,
+                since_unix_s,
+                f"Replica {replica.id} is worse than its peers.",
+                evidence,
+            )
+            for replica, evidence in sick
+        ]
+    return [_regional(region, since_unix_s, case)]
+
+
+# ── own change ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _own_change(region: Region, since_unix_s: float, case: Case) -> ActionRecord | None:
+    """A closed, reversible action of ours that gave the region more to do shortly before the trouble began."""
+    for record in case.ledger.actions:
+        suspicious = (
+            record.stage is Stage.CLOSED
+            and record.verdict in {Verdict.NO_EFFECT, Verdict.INCONCLUSIVE, Verdict.IMPROVED}
+            and _burdens(record, region)
+            and 0 <= since_unix_s - record.intended_unix_s <= case.policy.bad_change_s
+        )
+        if suspicious and not _superseded(record, region, case.ledger):
+            return record
+    return None
+
+
+def _burdens(record: ActionRecord, region: Region) -> bool:
+    """True when the action took capacity from the region or sent it more work."""
+    action = record.action
+    if isinstance(action, Shift):
+        return region in regions_raised(action.before, action.after)
+    takes = action.kind in {ActionKind.RESTORE_PROFILE, ActionKind.SCALE_IN}
+    return takes and action.region == region
+
+
+def _superseded(record: ActionRecord, region: Region, ledger: Ledger) -> bool:
+    """True when something else was done in the region afterwards: then that is where to look."""
+    return any(
+        other.intended_unix_s > record.intended_unix_s and region in regions_of(other.action)
+        for other in ledger.actions
+    )
+
+
+def _bad_change(record: ActionRecord, region: Region, since_unix_s: float) -> Finding:
+    return Finding(
+        cause=Cause.BAD_CHANGE,
+        subject=record.id,
+        region=region,
+        since_unix_s=since_unix_s,
+        summary=f"Trouble in {region} began right after our own {record.action.kind} there.",
+        evidence=(
+            ("action", record.id),
+            ("after_s", f"{since_unix_s - record.intended_unix_s:.0f}"),
+        ),
+    )
+
+
+# ── one replica ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def _sick_replicas(region: Region, case: Case) -> list[tuple[Replica, Evidence]]:
+    """Replicas worse than their peers; nobody when half of them or more are, for then it is not the replica."""
+    busy = [(replica, case.tally(replica)) for replica in case.fleet.replicas(region) if replica.ready]
+    busy = [(replica, tally) for replica, tally in busy if tally.admitted > 0 and tally.audio_s > 0]
+    sick: list[tuple[Replica, Evidence]] = []
+    for replica, tally in busy:
+        peers = [t for other, t in busy if other.id != replica.id and other.profile == replica.profile]
+        evidence = _worse_than(tally, peers, case)
+        if evidence:
+            sick.append((replica, evidence))
+    return sick if 2 * len(sick) <= len(busy) else []
+
+
+def _worse_than(tally: Tally, peers: list[Tally], case: Case) -> Evidence:
+    """What shows that a replica is sick; empty when it does not stand out."""
+    if not peers:
+        return ()
+    rtf, bad_ratio = median(peer.rtf for peer in peers), median(peer.bad_ratio for peer in peers)
+    slow = rtf > 0 and tally.rtf >= case.policy.slow_ratio * rtf
+    failing = tally.bad_ratio >= max(case.policy.bad_ratio * bad_ratio, 2 * case.budget)
+    failing = failing and tally.refused_ratio <= case.budget and tally.wait_s < case.policy.queue_wait_s
+    if not slow and not failing:
+        return ()
+    return (
+        ("rtf", f"{tally.rtf:.3f}"),
+        ("peers_rtf", f"{rtf:.3f}"),
+        ("bad_ratio", f"{tally.bad_ratio:.3f}"),
+        ("peers_bad_ratio", f"{bad_ratio:.3f}"),
+        ("peers", str(len(peers))),
+    )
+
+
+# ── one region, or everything ─────────────────────────────────────────────────────────────────────────────────────────
+def _regional(region: Region, since_unix_s: float, case: Case) -> Finding:
+    tally = case.region_tally(region)
+    others = [case.region_tally(other) for other in _same_profile(region, case)]
+    others = [other for other in others if other.audio_s > 0]
+    evidence = _regional_evidence(tally, others, case)
+    cause, summary = _verdict_on(region, tally, others, case)
+    return Finding(cause, region, region, since_unix_s, summary, evidence)
+
+
+def _verdict_on(region: Region, tally: Tally, others: list[Tally], case: Case) -> tuple[Cause, str]:
+    others_rtf = median(other.rtf for other in others) if others else 0.0
+    if others_rtf > 0 and tally.rtf >= case.policy.slow_ratio * others_rtf:
+        return Cause.REGION_SLOW, f"Region {region} works more slowly than the others."
+    if tally.refused_ratio > case.budget or tally.wait_s >= case.policy.queue_wait_s:
+        return (
+            Cause.OVERLOAD,
+            f"Region {region} is asked for more than it can do; its replicas work at their usual pace.",
+        )
+    if others and all(other.bad_ratio <= case.budget < tally.bad_ratio for other in others):
+        return Cause.REGION_SLOW, f"Region {region} misses its objective while the others keep theirs."
+    return Cause.UNEXPLAINED, f"Region {region} misses its objective and nothing singles out why."
+
+
+def _same_profile(region: Region, case: Case) -> Iterable[Region]:
+    mine = _profiles(case.fleet, region)
+    return [other for other in case.fleet.regions if other != region and _profiles(case.fleet, other) == mine]
+
+
+def _profiles(fleet: Fleet, region: Region) -> frozenset[str]:
+    return frozenset(str(replica.profile) for replica in fleet.replicas(region) if replica.ready)
+
+
+def _regional_evidence(tally: Tally, others: list[Tally], case: Case) -> Evidence:
+    rtf = f"{median(other.rtf for other in others):.3f}" if others else "no peers"
+    return (
+        ("bad_ratio", f"{tally.bad_ratio:.3f}"),
+        ("refused_ratio", f"{tally.refused_ratio:.3f}"),
+        ("wait_s", f"{tally.wait_s:.3f}"),
+        ("rtf", f"{tally.rtf:.3f}"),
+        ("other_regions_rtf", rtf),
+        ("window_s", f"{case.policy.diagnosis_blocks * case.policy.block_s:.0f}"),
+    )

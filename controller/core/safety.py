@@ -1,0 +1,279 @@
+"""The safety kernel: may this be done now? Small and separate, so that it can be tested by itself and trusted.
+
+It knows nothing of findings or ladders, and every plan passes it, whether the loop or an operator made it. It never blocks
+giving traffic or quality back; for those only an operator's pause counts.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from contracts.vocabulary import HostId, Region, ReplicaId
+from controller.core.actions import Action, ActionKind, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.fleet import Fleet, Replica
+from controller.core.ledger import (
+    DISRUPTIVE,
+    PROFILE,
+    SCALE,
+    TRAFFIC,
+    UNHELPFUL,
+    Ledger,
+    regions_of,
+    taken_from,
+    target_of,
+    unhelpful_streak,
+)
+from controller.core.policy import Policy
+from controller.core.refusals import (
+    AttemptsExhausted,
+    BelowConfigured,
+    BelowNeededCapacity,
+    Cooldown,
+    CorrelatedFailure,
+    HostBusy,
+    LastRoutableReplica,
+    NoFreeSlot,
+    NoSpareCapacity,
+    Paused,
+    Refusal,
+    RegionBudget,
+    RegionBusy,
+    StaleSignals,
+    TargetChanged,
+)
+from controller.core.signals import KNOWN, Trust
+from controller.core.traffic import incoming, regions_raised
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May `action` begin now?"""
+
+    action: Action
+    fleet: Fleet
+    ledger: Ledger
+    policy: Policy
+    now_unix_s: float
+
+
+Check = Callable[[Question], Refusal | None]
+Kernel = Callable[[Action, Fleet, Ledger, Policy, float], Refusal | None]
+
+
+def why_unsafe(action: Action, fleet: Fleet, ledger: Ledger, policy: Policy, now_unix_s: float) -> Refusal | None:
+    """The first reason against `action`; None when it may begin."""
+    if ledger.paused:
+        return Paused()
+    question = Question(action, fleet, ledger, policy, now_unix_s)
+    for check in CHECKS[action.kind]:
+        refusal = check(question)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+# ── is the target what was judged, and do we know enough? ─────────────────────────────────────────────────────────────
+def _target_is_same(question: Question) -> Refusal | None:
+    wanted: tuple[tuple[ReplicaId, int], ...]
+    match question.action:
+        case Restart(replica=replica, generation=generation) | ScaleIn(replica=replica, generation=generation):
+            wanted = ((replica, generation),)
+        case SwitchProfile(replicas=refs):
+            wanted = tuple((ref.replica, ref.generation) for ref in refs)
+        case Shift() | ScaleOut():
+            wanted = ()
+    for replica_id, generation in wanted:
+        now = question.fleet.replica(replica_id)
+        if now is None or now.generation != generation:
+            return TargetChanged(replica_id)
+    return None
+
+
+def _hosts_report(question: Question) -> Refusal | None:
+    hosts: tuple[HostId, ...]
+    match question.action:
+        case Restart(host=host) | ScaleIn(host=host) | ScaleOut(host=host):
+            hosts = (host,)
+        case SwitchProfile(replicas=refs):
+            hosts = tuple(ref.host for ref in refs)
+        case Shift():
+            hosts = ()
+    for host_id in hosts:
+        found = question.fleet.host(host_id)
+        if found is None or found.report_age_s > question.policy.report_age_s_max:
+            return StaleSignals(source=f"the report of {host_id}", state="too old" if found else "missing")
+    return None
+
+
+def _region_is_known(question: Question) -> Refusal | None:
+    """Taking from a replica that serves needs fresh counters; healing one that is down needs only its agent's word."""
+    if isinstance(question.action, Restart) and not question.action.graceful:
+        return None
+    for region in sorted(_regions_relied_on(question.action)):
+        trust = question.ledger.trust.get(region, Trust.DEAD)
+        if trust not in KNOWN:
+            return StaleSignals(source=f"the signal of {region}", state=str(trust))
+    return None
+
+
+def _regions_relied_on(action: Action) -> frozenset[Region]:
+    if isinstance(action, Shift):
+        return regions_raised(
+            action.before, action.after
+        )  # the relieved region may well be dark: that is why it is left
+    return regions_of(action)
+
+
+# ── budgets of disruption ─────────────────────────────────────────────────────────────────────────────────────────────
+def _host_is_free(question: Question) -> Refusal | None:
+    taken = taken_from(question.action)
+    for record in question.ledger.open:
+        other = taken_from(record.action)
+        if taken is not None and other is not None and other[0] == taken[0]:
+            return HostBusy(host=taken[0], action=record.id)
+    return None
+
+
+def _region_has_budget(question: Question) -> Refusal | None:
+    taken = taken_from(question.action)
+    if taken is None:
+        return None
+    others = [taken_from(record.action) for record in question.ledger.open]
+    disrupted = sum(other is not None and other[1] == taken[1] for other in others)
+    count = sum(1 for _ in question.fleet.replicas(taken[1]))
+    disrupted_max = max(1, int(question.policy.region_disruption_share * count))
+    return RegionBudget(taken[1], disrupted, disrupted_max) if disrupted >= disrupted_max else None
+
+
+def _disruption_helps(question: Question) -> Refusal | None:
+    since_unix_s = question.now_unix_s - question.policy.breaker_s
+    unhelpful = sum(
+        record.verdict in UNHELPFUL and record.stage_unix_s >= since_unix_s
+        for record in question.ledger.actions
+        if record.action.kind in DISRUPTIVE
+    )
+    return CorrelatedFailure(unhelpful) if unhelpful >= question.policy.breaker_failures else None
+
+
+def _region_is_free(question: Question) -> Refusal | None:
+    """One traffic move, one profile change and one scaling step per region: the next needs the result of the last."""
+    group = next(group for group in (TRAFFIC, PROFILE, SCALE) if question.action.kind in group)
+    mine = regions_of(question.action)
+    for record in question.ledger.open:
+        shared = mine & regions_of(record.action)
+        if record.action.kind in group and shared:
+            return RegionBusy(region=min(shared), action=record.id)
+    return None
+
+
+# ── patience ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _attempts_are_left(question: Question) -> Refusal | None:
+    """Restarts count whether they helped or not: a replica that needs five a day needs a person."""
+    target = target_of(question.action)
+    since_unix_s = question.now_unix_s - question.policy.history_s
+    tried = question.ledger.tried(question.action.kind, target, since_unix_s)
+    attempts = len(tried) if question.action.kind is ActionKind.RESTART else unhelpful_streak(tried)
+    return AttemptsExhausted(target, attempts) if attempts >= question.policy.attempts_max else None
+
+
+def _has_rested(question: Question) -> Refusal | None:
+    target = target_of(question.action)
+    since_unix_s = question.now_unix_s - question.policy.history_s
+    tried = question.ledger.tried(question.action.kind, target, since_unix_s)
+    if not tried:
+        return None
+    wait_s = question.policy.cooldown_s * 2.0 ** min(unhelpful_streak(tried), 16)  # 2¹⁶ cooldowns exceed any cap
+    left_s = tried[-1].stage_unix_s + min(wait_s, question.policy.cooldown_s_max) - question.now_unix_s
+    return Cooldown(target, left_s) if left_s > 0 else None
+
+
+# ── capacity ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _left(question: Question) -> tuple[Replica, list[Replica]] | None:
+    """The serving target and who would serve without it; None when the target serves nobody anyway."""
+    taken = taken_from(question.action)
+    target = question.fleet.replica(taken[2]) if taken is not None else None
+    if target is None or not target.ready:
+        return None
+    going = {other[2] for record in question.ledger.open if (other := taken_from(record.action)) is not None}
+    going |= {target.id, *question.ledger.traffic.cordoned}
+    return target, [r for r in question.fleet.replicas(target.region) if r.ready and r.id not in going]
+
+
+def _somebody_is_left(question: Question) -> Refusal | None:
+    left = _left(question)
+    if left is None or left[1]:
+        return None
+    used = incoming(question.ledger.traffic, left[0].region) > 0
+    alone = not any(r.ready and r.id != left[0].id for r in question.fleet.replicas())
+    return LastRoutableReplica(left[0].id) if used or alone else None
+
+
+def _enough_is_left(question: Question) -> Refusal | None:
+    left = _left(question)
+    if left is None:
+        return None
+    region = left[0].region
+    load = question.ledger.loads.get(region)
+    if load is None or not load.known:
+        return StaleSignals(source=f"the load of {region}", state="unknown")
+    needed = load.needed(question.policy.utilisation_max)
+    return BelowNeededCapacity(region, len(left[1]), needed) if len(left[1]) < needed else None
+
+
+def _configured_is_left(question: Question) -> Refusal | None:
+    action = question.action
+    if not isinstance(action, ScaleIn):
+        return None
+    replicas_min = question.policy.replicas_min_of(action.region)
+    ready = sum(replica.ready and replica.id != action.replica for replica in question.fleet.replicas(action.region))
+    return BelowConfigured(action.region, replicas_min) if ready < replicas_min else None
+
+
+def _receivers_can_carry(question: Question) -> Refusal | None:
+    action = question.action
+    if not isinstance(action, Shift):
+        return None
+    for region in sorted(regions_raised(action.before, action.after)):
+        load = question.ledger.loads.get(region)
+        if load is None or not load.known or load.ready == 0:
+            return StaleSignals(source=f"the load of {region}", state="unknown")
+        added = sum(
+            question.ledger.demand_rps(gateway)
+            * (action.after.share(gateway, region) - action.before.share(gateway, region))
+            for gateway in {share.gateway for share in action.after.shares}
+        )
+        utilisation = load.utilisation + added * load.service_s / (load.ready * load.workers)
+        if utilisation > question.policy.utilisation_max + 1e-6:
+            return NoSpareCapacity(region, utilisation, question.policy.utilisation_max)
+    return None
+
+
+def _slot_is_free(question: Question) -> Refusal | None:
+    action = question.action
+    if not isinstance(action, ScaleOut):
+        return None
+    host = question.fleet.host(action.host)
+    return None if host is not None and action.replica in host.free_slots else NoFreeSlot(action.region)
+
+
+_TAKES_A_REPLICA: tuple[Check, ...] = (
+    _target_is_same,
+    _hosts_report,
+    _region_is_known,
+    _host_is_free,
+    _region_has_budget,
+    _disruption_helps,
+    _attempts_are_left,
+    _has_rested,
+    _somebody_is_left,
+    _enough_is_left,
+)
+CHECKS: Mapping[ActionKind, tuple[Check, ...]] = {
+    ActionKind.RESTART: _TAKES_A_REPLICA,
+    ActionKind.SCALE_IN: (*_TAKES_A_REPLICA, _region_is_free, _configured_is_left),
+    ActionKind.SHIFT: (_region_is_known, _region_is_free, _has_rested, _receivers_can_carry),
+    ActionKind.SWITCH_PROFILE: (_target_is_same, _hosts_report, _region_is_free, _attempts_are_left, _has_rested),
+    ActionKind.SCALE_OUT: (_hosts_report, _slot_is_free, _region_is_free, _attempts_are_left, _has_rested),
+    ActionKind.RETURN_TRAFFIC: (),
+    ActionKind.RESTORE_PROFILE: (),
+}
+"""What each kind must pass, cheapest and most telling first."""

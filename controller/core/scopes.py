@@ -1,0 +1,59 @@
+"""What an action is measured by: a scope, and bad and total events there and at its peers in the same blocks.
+
+Peers see the same hour of the day and the same text, so comparing with them keeps a falling peak from being credited to
+an action. A region's peers are the regions that the action does not touch; a replica's are the others of its region.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from contracts.vocabulary import Region, ReplicaId
+from controller.core.actions import Action, Measure, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.fleet import Fleet
+from controller.core.ledger import regions_of
+from controller.core.signals import Block, Signals, Tally
+
+FLEET = "fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose events count, and who the peers are."""
+
+    name: str
+    """`replica=…`, `region=…` or `fleet`."""
+    replica: ReplicaId | None
+    """None unless one replica is measured."""
+    regions: frozenset[Region]
+    """Measured regions, or the region of the replica."""
+
+
+def scope_of(action: Action, fleet: Fleet) -> Scope:
+    """Where the effect of an action shows."""
+    match action:
+        case Restart():
+            return Scope(f"replica={action.replica}", action.replica, frozenset({action.region}))
+        case Shift():
+            touched = regions_of(action)
+            name = FLEET if touched >= frozenset(fleet.regions) else f"region={'+'.join(sorted(touched))}"
+            return Scope(name, None, touched)
+        case SwitchProfile() | ScaleOut() | ScaleIn():
+            return Scope(f"region={action.region}", None, frozenset({action.region}))
+
+
+def measure(scope: Scope, signals: Signals, blocks: tuple[Block, ...], fleet: Fleet) -> Measure:
+    """Events in the scope and at its peers over `blocks`."""
+    if scope.replica is not None:
+        peers = [r.id for region in scope.regions for r in fleet.replicas(region) if r.id != scope.replica]
+        bad, total = _sum([signals.over_replica(scope.replica, blocks)])
+        peer_bad, peer_total = _sum(signals.over_replica(peer, blocks) for peer in peers)
+    else:
+        bad, total = _sum(signals.over_region(region, blocks) for region in scope.regions)
+        others = [region for region in fleet.regions if region not in scope.regions]
+        peer_bad, peer_total = _sum(signals.over_region(region, blocks) for region in others)
+    return Measure(bad, total, peer_bad, peer_total)
+
+
+def _sum(tallies: Iterable[Tally]) -> tuple[float, float]:
+    counts = [tally.events() for tally in tallies]
+    return sum(bad for bad, _total in counts), sum(total for _bad, total in counts)

@@ -1,0 +1,134 @@
+"""Verify: every action is an experiment, and this is its verdict.
+
+The same ratio is taken before and after, in the scope of the action and at its peers at the same time, so that a falling
+peak is not credited and a rising one not blamed (difference in differences). Events of bursty traffic are not independent:
+their variance is taken larger. A replica that was healed is judged by being ready and making progress. Worse is undone at
+once; too little traffic is called inconclusive, never success.
+"""
+
+from dataclasses import dataclass, replace
+from math import sqrt
+
+from controller.core.actions import ActionId, ActionKind, ActionRecord, Measure, Restart, Stage, Verdict
+from controller.core.actuation import close
+from controller.core.decision import Author, begin
+from controller.core.ladders import reverse
+from controller.core.ledger import COMPENSATION, LOOP, describe
+from controller.core.plans import Plan
+from controller.core.policy import Policy
+from controller.core.scopes import measure, scope_of
+from controller.core.situation import Situation
+
+GIVES_BACK = frozenset({ActionKind.RETURN_TRAFFIC, ActionKind.RESTORE_PROFILE, ActionKind.SCALE_IN})
+"""Expected to do no harm rather than to help."""
+RELIEVES = frozenset({ActionKind.SWITCH_PROFILE, ActionKind.SCALE_OUT, ActionKind.SHIFT})
+GROWTH = 1.2
+"""Events after over events before, from which on a relief is not blamed: the demand has grown meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and what is to be done about it."""
+
+    record: ActionRecord
+    undo: ActionRecord | None
+    """The compensation, already begun; None unless the verdict is worse and there is something to undo."""
+
+
+def verify(record: ActionRecord, error_budget: float, situation: Situation, author: Author) -> Judged | None:
+    """The verdict on an action whose window is over; None while it is not."""
+    if record.stage is not Stage.VERIFYING or situation.now_unix_s < _due_unix_s(record, situation):
+        return None
+    if isinstance(record.action, Restart) and not record.action.graceful:
+        verdict, detail = _healed(record.action, situation)
+    else:
+        verdict, detail = _measured(record, error_budget, situation)
+    closed = close(record, verdict, situation.now_unix_s, detail)
+    return Judged(closed, _undo(closed, situation, author))
+
+
+def compare(before: Measure, after: Measure, error_budget: float, policy: Policy) -> tuple[Verdict, float]:
+    """Verdict and effect (change of the bad ratio, peers' change subtracted; negative is better)."""
+    if after.total < policy.verdict_events_min:
+        return Verdict.INCONCLUSIVE, 0.0
+    ratio = after.bad / after.total
+    effect, variance = ratio, _variance(after.bad, after.total)
+    peers_after = after.peer_total >= policy.verdict_events_min
+    if before.total >= policy.verdict_events_min:
+        effect -= before.bad / before.total
+        variance += _variance(before.bad, before.total)
+        if peers_after and before.peer_total >= policy.verdict_events_min:
+            effect -= after.peer_bad / after.peer_total - before.peer_bad / before.peer_total
+            variance += _variance(after.peer_bad, after.peer_total) + _variance(before.peer_bad, before.peer_total)
+    elif peers_after:
+        effect -= after.peer_bad / after.peer_total
+        variance += _variance(after.peer_bad, after.peer_total)
+    else:
+        effect -= error_budget
+    noise = policy.verdict_z * sqrt(policy.overdispersion * variance)
+    is_clear = abs(effect) > max(noise, policy.verdict_effect_min)
+    if ratio <= error_budget:
+        return Verdict.IMPROVED, effect
+    if not is_clear:
+        return Verdict.NO_EFFECT, effect
+    return (Verdict.WORSE if effect > 0 else Verdict.IMPROVED), effect
+
+
+def _due_unix_s(record: ActionRecord, situation: Situation) -> float:
+    """A measured verdict waits for the block that spans the end of its window."""
+    is_healing = isinstance(record.action, Restart) and not record.action.graceful
+    extra_s = 0.0 if is_healing else situation.policy.block_s
+    return record.stage_unix_s + record.expectation.window_s + extra_s
+
+
+def _healed(action: Restart, situation: Situation) -> tuple[Verdict, str]:
+    replica = situation.fleet.replica(action.replica)
+    host = situation.fleet.host(action.host)
+    if host is None or host.report_age_s > situation.policy.report_age_s_max:
+        return Verdict.INCONCLUSIVE, "its agent does not report"
+    if replica is None or not replica.ready:
+        return Verdict.NO_EFFECT, f"it is {replica.state if replica else 'gone'} again"
+    if replica.in_flight > 0 and replica.progress_age_s > situation.policy.reflex_grace_s:
+        return Verdict.NO_EFFECT, f"it is ready but made no progress for {replica.progress_age_s:.0f} s"
+    return Verdict.IMPROVED, "it is ready and makes progress"
+
+
+def _measured(record: ActionRecord, error_budget: float, situation: Situation) -> tuple[Verdict, str]:
+    scope = scope_of(record.action, situation.fleet)
+    blocks = situation.signals.since(record.stage_unix_s)
+    after = measure(scope, situation.signals, blocks, situation.fleet)
+    before = record.expectation.before
+    verdict, effect = compare(before, after, error_budget, situation.policy)
+    kind = record.action.kind
+    grown = before.total > 0 and after.total > GROWTH * before.total
+    if verdict is Verdict.WORSE and (kind is ActionKind.SCALE_OUT or (kind in RELIEVES and grown)):
+        verdict = Verdict.NO_EFFECT
+    if verdict is Verdict.NO_EFFECT and kind in GIVES_BACK:
+        verdict = Verdict.INCONCLUSIVE
+    return verdict, _sentence(before, after, effect)
+
+
+def _sentence(before: Measure, after: Measure, effect: float) -> str:
+    if after.total <= 0:
+        return "no traffic to judge by"
+    was = f"{before.bad / before.total:.1%}" if before.total > 0 else "unknown"
+    return f"bad requests were {was}, are {after.bad / after.total:.1%}; effect against peers {effect:+.1%}"
+
+
+def _undo(record: ActionRecord, situation: Situation, author: Author) -> ActionRecord | None:
+    """What takes the action back; an operator's own action is judged, but left to the operator."""
+    if record.verdict is not Verdict.WORSE or record.origin != LOOP:
+        return None
+    action = reverse(record.action, situation)
+    if action is None:
+        return None
+    plan = Plan(
+        action, f"Taking back: {describe(record.action)} made things worse.", (("action", record.id),), COMPENSATION
+    )
+    return replace(begin(plan, situation, author, number=0), id=ActionId(f"{record.id}-undo"))
+
+
+def _variance(bad: float, total: float) -> float:
+    """Of a ratio; Laplace's rule keeps it above zero when all events went one way."""
+    ratio = (bad + 1.0) / (total + 2.0)
+    return ratio * (1.0 - ratio) / total
