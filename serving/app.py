@@ -134,9 +134,9 @@ async def _drain(stop: asyncio.Event, replica: Replica, server: uvicorn.Server, 
     await stop.wait()
     replica.desk.draining = True
     deadline_s = replica.clock.monotonic_s() + drain_s_max
-    while replica.pool.load.in_flight and replica.clock.monotonic_s() < deadline_s:
+    while replica.pool.load().in_flight and replica.clock.monotonic_s() < deadline_s:
         await replica.clock.sleep(DRAIN_POLL_S)
-    log.info("replica_drained", replica=replica.id, left=replica.pool.load.in_flight)
+    log.info("replica_drained", replica=replica.id, left=replica.pool.load().in_flight)
     server.should_exit = True
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from contracts.vocabulary import ProfileId
 from serving.core.admission import Admit
-from serving.core.batching import Chunk, Delivery, Sounded, chunk_at, chunk_size, deadline_s
+from serving.core.batching import Chunk, Delivery, Sounded, Streaming, Whole, chunk_at, chunk_size, deadline_s
 from serving.ports import Latent
 from serving.switching import Stage
 
@@ -110,10 +110,19 @@ class Job:
         """Nothing is left to do."""
         return self.speaking is None and self.spoken == len(self.sentences)
 
-    @property
-    def first_work_left_s(self) -> float:
-        """Predicted work until its first audio; 0 once it sounded."""
-        return 0.0 if self.sounded else max(0.0, self.predicted.first_work_s - self.work_s)
+    def work_due_s(self, before_s: float) -> float:
+        """Predicted work that is due before `before_s`: what an urgent newcomer has to let pass."""
+        overdue_s = before_s - self.deadline_s
+        if overdue_s <= 0:
+            return 0.0
+        match self.delivery:
+            case Whole():
+                return self.work_left_s
+            case Streaming() if self.sounded is None:
+                return max(0.0, self.predicted.first_work_s - self.work_s)
+            case Streaming():
+                pace = self.predicted.total_work_s / self.predicted.audio_s
+                return min(self.work_left_s, overdue_s * pace)
 
     @property
     def work_left_s(self) -> float:

@@ -46,7 +46,7 @@ class Replica:
     def status(self) -> ReplicaStatus:
         """Everything the agent's probe reads."""
         reason = self.why_unready()
-        load = self.pool.load
+        load = self.pool.load()
         stage = self.switchboard.stage
         return ReplicaStatus(
             replica=self.id,
@@ -77,7 +77,7 @@ class Replica:
         board = self.switchboard
         return Live(
             tally=lambda: self.pool.tally,
-            load=lambda: self.pool.load,
+            load=self.pool.load,
             profile=lambda: board.stage.profile,
             switches=lambda: {"committed": board.committed, "rolled_back": board.rolled_back},
         )

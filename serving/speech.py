@@ -179,7 +179,7 @@ class SpeechDesk:
             first_chars=len(sentences[0]) / order.speed,
             streaming=order.streaming,
         )
-        verdict = decide(ask, self.pool.load, self._costs[profile], self._limits)
+        verdict = decide(ask, self.pool.load(self._limits.first_audio_budget_s), self._costs[profile], self._limits)
         if isinstance(verdict, Refuse):
             self.score.rejected(Rejection.OVERLOAD)
             return verdict
@@ -219,7 +219,7 @@ class SpeechDesk:
         job = Job(
             sentences=ids,
             speed=order.speed,
-            delivery=Streaming(limits.first_audio_budget_s) if order.streaming else Whole(limits.total_budget_s),
+            delivery=Streaming() if order.streaming else Whole(limits.total_budget_s),
             arrived_s=speech.arrived_s,
             predicted=verdict,
             conversion=_conversion(self._facts.sample_rate_hz, order.rate_hz),

@@ -90,15 +90,15 @@ class WorkerPool:
         if waiting:
             self._end(job, Cancelled())
 
-    @property
-    def load(self) -> Load:
-        """Predicted work of the jobs in flight."""
+    def load(self, urgent_within_s: float = 0.0) -> Load:
+        """Predicted work of the jobs in flight, and how much of it is due within `urgent_within_s`."""
         with self._changed:
             jobs = tuple(self._jobs)
+        before_s = self.clock.monotonic_s() + urgent_within_s
         return Load(
             workers=len(self._threads),
             in_flight=len(jobs),
-            first_work_s=sum(job.first_work_left_s for job in jobs),
+            urgent_work_s=sum(job.work_due_s(before_s) for job in jobs),
             work_s=sum(job.work_left_s for job in jobs),
         )
 

@@ -110,8 +110,8 @@ class Load:
 
     workers: int
     in_flight: int
-    first_work_s: float
-    """Work of admitted requests that have not sounded yet, up to their first audio."""
+    urgent_work_s: float
+    """Work that is due before a new request's first audio would be late, so that it comes first."""
     work_s: float
     """All admitted work not yet done."""
 
@@ -134,6 +134,8 @@ class Admit:
     total_work_s: float
     first_audio_s: float
     total_s: float
+    audio_s: float
+    """How long it will play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +150,22 @@ def decide(ask: Ask, load: Load, cost: CostModel, limits: Limits) -> Admit | Ref
     """Admit what is predicted to be in time, else refuse.
 
     A text too long for its budget even on an idle replica is admitted when nothing waits: retrying could never help it.
-    A stream is in time when it never runs dry, so its end may take as long as it plays.
+    A stream is in time when it never runs dry: its end may take as long as it plays, and no longer.
     """
     if load.in_flight >= limits.in_flight_max:
         return Refuse(f"{load.in_flight} requests in flight, at most {limits.in_flight_max}", 1.0)
     own = Admit(
         first_work_s=(first := cost.first.line.at(ask.first_chars)),
         total_work_s=(total := max(first, cost.total.line.at(ask.chars))),
-        first_audio_s=(load.first_work_s + first) / load.workers,
+        first_audio_s=load.urgent_work_s / load.workers + first,
         total_s=load.work_s / load.workers + total,
+        audio_s=ask.chars * AUDIO_S_PER_CHAR,
     )
     late_s, reason = 0.0, ""
     total_limit_s = max(limits.total_budget_s, total)
     if ask.streaming:
         first_limit_s = max(limits.first_audio_budget_s, first)
-        total_limit_s = max(total_limit_s, limits.first_audio_budget_s + ask.chars * AUDIO_S_PER_CHAR)
+        total_limit_s = max(limits.first_audio_budget_s + own.audio_s, total)
         late_s = own.first_audio_s - first_limit_s
         reason = f"first audio predicted after {own.first_audio_s:.2f} s, budget {first_limit_s:.2f} s"
     if own.total_s - total_limit_s > late_s:

@@ -16,6 +16,8 @@ CHUNK_FRAMES = (16, 32, 64, 96)
 """186 ms of sound first, then doubling; the last size repeats. Beyond 96 frames the context costs under a fifth."""
 CHUNK_FRAMES_WHOLE = (96,)
 """Nobody listens to a whole response until it is done: only the lowest overhead counts."""
+FIRST_AUDIO_TARGET_S = 0.1
+"""A new stream's first chunk is due this soon: about what it takes alone, so only streams about to run dry go before."""
 PLAYBACK_MARGIN_S = 0.15
 """A stream's next chunk is due this long before its listener runs dry: about one chunk's work plus the way there."""
 
@@ -55,7 +57,6 @@ def chunk_size(sizes: tuple[int, ...], made: int) -> int:
 class Streaming:
     """The client listens while we speak."""
 
-    first_audio_budget_s: float
     sizes: tuple[int, ...] = CHUNK_FRAMES
 
 
@@ -83,9 +84,9 @@ def deadline_s(delivery: Delivery, arrived_s: float, sounded: Sounded | None) ->
     match delivery:
         case Whole(total_budget_s=budget_s):
             return arrived_s + budget_s
-        case Streaming(first_audio_budget_s=budget_s):
+        case Streaming():
             if sounded is None:
-                return arrived_s + budget_s
+                return arrived_s + FIRST_AUDIO_TARGET_S
             return sounded.at_s + sounded.audio_s - PLAYBACK_MARGIN_S
 
 

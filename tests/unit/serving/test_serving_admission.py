@@ -11,7 +11,7 @@ CARD = Line(a_s=0.02, b_s=0.0045)
 FIRST = Line(a_s=0.027, b_s=0.00125)
 COST = CostModel(FULL_FP32.id, Fit(FIRST), Fit(CARD))
 LIMITS = Limits(first_audio_budget_s=0.5, total_budget_s=2.0, in_flight_max=8)
-IDLE = Load(workers=1, in_flight=0, first_work_s=0.0, work_s=0.0)
+IDLE = Load(workers=1, in_flight=0, urgent_work_s=0.0, work_s=0.0)
 observations = st.lists(st.tuples(st.floats(1, 4096), st.floats(0.001, 60)), max_size=40)
 
 

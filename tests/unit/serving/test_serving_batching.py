@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from serving.core.batching import (
     CHUNK_FRAMES,
     CHUNK_FRAMES_WHOLE,
+    FIRST_AUDIO_TARGET_S,
     PLAYBACK_MARGIN_S,
     Chunk,
     DeadlineHeap,
@@ -47,8 +48,8 @@ def test_every_frame_is_made_exactly_once_with_its_context(frames: int, context:
 @pytest.mark.parametrize(
     ("what", "delivery", "sounded", "due"),
     [
-        ("a stream owes its first audio", Streaming(0.5), None, 10.5),
-        ("then it is due before the listener runs dry", Streaming(0.5), Sounded(10.2, 2.0), 12.2 - PLAYBACK_MARGIN_S),
+        ("a stream owes its first audio", Streaming(), None, 10.0 + FIRST_AUDIO_TARGET_S),
+        ("then it is due before the listener runs dry", Streaming(), Sounded(10.2, 2.0), 12.2 - PLAYBACK_MARGIN_S),
         ("a whole response owes only its end", Whole(5.0), None, 15.0),
         ("whatever it has made", Whole(5.0), Sounded(10.2, 2.0), 15.0),
     ],

@@ -53,9 +53,9 @@ def job(listener: Listener, *, ids: tuple[int, ...] = (1,) * 40, delivery: Deliv
     return Job(
         sentences=(ids,),
         speed=1.0,
-        delivery=delivery or Streaming(0.2),
+        delivery=delivery or Streaming(),
         arrived_s=SystemClock().monotonic_s(),
-        predicted=Admit(0.01, 0.05, 0.01, 0.05),
+        predicted=Admit(0.01, 0.05, 0.01, 0.05, audio_s=1.0),
         conversion=UNCHANGED,
         deliver=listener,
     )
@@ -107,7 +107,7 @@ def test_a_step_that_raises_fails_only_its_own_job(start_pool: Callable[..., Wor
     assert healthy.ended.wait(5)
     assert [type(report) for report in broken.reports] == [Failed]
     assert isinstance(healthy.reports[-1], Finished)
-    assert pool.load.in_flight == 0
+    assert pool.load().in_flight == 0
 
 
 def test_the_chunk_that_is_due_first_is_made_first(start_pool: Callable[..., WorkerPool]):
@@ -115,7 +115,7 @@ def test_the_chunk_that_is_due_first_is_made_first(start_pool: Callable[..., Wor
     patient, eager = Listener("whole", log), Listener("stream", log)
     pool = start_pool(quick(), run=False)
     pool.submit(job(patient, delivery=Whole(60.0)))
-    pool.submit(job(eager, delivery=Streaming(0.1)))
+    pool.submit(job(eager, delivery=Streaming()))
     pool.start()
     assert patient.ended.wait(5)
     assert eager.ended.wait(5)
@@ -133,7 +133,7 @@ def test_a_cancelled_job_stops_between_chunks_and_ends_once(start_pool: Callable
     assert heard.ended.wait(5)
     assert heard.reports.count(Cancelled()) == 1
     assert sum(isinstance(report, Audio) for report in heard.reports) <= 1
-    assert pool.load.in_flight == 0
+    assert pool.load().in_flight == 0
 
 
 def test_what_waits_when_the_pool_stops_is_cancelled_not_lost(start_pool: Callable[..., WorkerPool]):
@@ -148,8 +148,10 @@ def test_what_waits_when_the_pool_stops_is_cancelled_not_lost(start_pool: Callab
 def test_predicted_work_is_visible_until_it_is_done(start_pool: Callable[..., WorkerPool]):
     pool = start_pool(quick(), run=False)
     pool.submit(job(Listener()))
-    assert pool.load.work_s == pytest.approx(0.05)
-    assert pool.load.first_work_s == pytest.approx(0.01)
+    load = pool.load(urgent_within_s=1.0)
+    assert (load.in_flight, load.work_s) == (1, pytest.approx(0.05))
+    assert load.urgent_work_s == pytest.approx(0.01), "until it sounds, only its first audio is urgent"
+    assert pool.load(urgent_within_s=0.0).urgent_work_s == 0.0
 
 
 def test_an_idle_worker_proves_itself_before_any_request(
