@@ -18,6 +18,8 @@ EXCHANGE_S_MAX = 5.0
 """From connection to last byte; a client slower than that is given up."""
 CONNECTIONS_MAX = 16
 """A few Prometheus servers and a person; more would be an attack or a mistake, and gets 503."""
+SOCKETS_MAX = 64
+"""Beyond this even a 503 is too much: the connection is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class PageServer:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._open >= SOCKETS_MAX:
+            writer.transport.abort()
+            return
         self._open += 1
         try:
             with suppress(OSError, TimeoutError):  # a client that went away, or dawdled, needs no answer
@@ -66,19 +71,20 @@ class PageServer:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open > CONNECTIONS_MAX:
-            response = Response(503, "too many connections\n")
-        else:
-            response = self._answer(await _read_head(reader))
+        crowded = self._open > CONNECTIONS_MAX
+        head = await _read_head(
+            reader
+        )  # also before a 503: closing with the request unread would reset the answer away
+        response = Response(503, "too many connections\n") if crowded else self._answer(head)
         body = response.body.encode()
-        head = (
+        preamble = (
             f"HTTP/1.1 {response.status} {PHRASES[response.status]}\r\n"
             f"Content-Type: {response.content_type}\r\n"
             f"Content-Length: {len(body)}\r\n"
             "X-Content-Type-Options: nosniff\r\n"
             "Connection: close\r\n\r\n"
         )
-        writer.write(head.encode("ascii") + body)
+        writer.write(preamble.encode("ascii") + body)
         await writer.drain()
 
     def _answer(self, head: bytes | None) -> Response:

@@ -84,7 +84,12 @@ def parse_table(document: object) -> XidTable:
 
 
 def recommend(xids: Iterable[int], recovery_action: int | None, table: XidTable) -> GpuAction:
-    """The driver's verdict where it gives one (`recovery_action` not None), else the most drastic of the Xids' actions."""
+    """The driver's verdict on the GPU where it gives one (`recovery_action` not None), else the table's most drastic action.
+
+    The driver speaks of the device only: when that is fine, a program it stopped still has to be restarted.
+    """
+    wanted = [table.action_for(xid) for xid in xids]
     if recovery_action is not None:
-        return RECOVERY_ACTIONS.get(recovery_action, GpuAction.DRAIN_HOST)
-    return max((table.action_for(xid) for xid in xids), key=_SEVERITY.__getitem__, default=GpuAction.NONE)
+        verdict = RECOVERY_ACTIONS.get(recovery_action, GpuAction.DRAIN_HOST)
+        wanted = [verdict, *(action for action in wanted if action is GpuAction.RESTART_REPLICA)]
+    return max(wanted, key=_SEVERITY.__getitem__, default=GpuAction.NONE)

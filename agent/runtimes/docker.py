@@ -8,6 +8,7 @@ and under a timeout.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -194,7 +195,13 @@ class DockerRuntime:
 
     def _running(self) -> tuple[Instance, ...]:
         found = self._engine.containers.list(filters={"label": self.label})
-        return tuple(self._instance(container) for container in found)
+        alive = []
+        for container in found:
+            with suppress(NotFound):  # removed since it was listed
+                container.reload()
+                if container.attrs["State"]["Running"]:  # the list lags a die event by a moment, an inspection does not
+                    alive.append(self._known_as(container))
+        return tuple(alive)
 
     def _log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         container = self._find(replica)
@@ -227,11 +234,10 @@ class DockerRuntime:
 
     def _instance(self, container: Container) -> Instance:
         """The incarnation that runs now: a container's id stays the same across restarts, its start time does not."""
-        try:
-            container.reload()
-        except NotFound as error:
-            msg = f"container {container.short_id} vanished"
-            raise ReplicaRuntimeError(msg) from error
+        container.reload()
+        return self._known_as(container)
+
+    def _known_as(self, container: Container) -> Instance:
         state = container.attrs["State"]
         replica = ReplicaId(container.labels[self.label])
         instance = Instance(replica=replica, token=f"{container.short_id}@{state['StartedAt']}")

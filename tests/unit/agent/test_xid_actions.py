@@ -43,6 +43,10 @@ def test_the_drivers_verdict_wins(recovery_action, action):
     assert recommend([48], recovery_action, TABLE) is action
 
 
+def test_a_healthy_gpu_does_not_hide_that_its_program_must_be_restarted():
+    assert recommend([31], 0, TABLE) is GpuAction.RESTART_REPLICA
+
+
 def test_an_unknown_verdict_of_a_newer_driver_drains_the_host():
     assert recommend([], 17, TABLE) is GpuAction.DRAIN_HOST
 
