@@ -178,6 +178,24 @@ class SignalStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LoopStatus:
+    """How the loop of this process is doing, for people and probes."""
+
+    holder: str
+    """Name under which this process competes for the lease."""
+    leading_for_s: float | None
+    """None on a standby."""
+    last_tick_age_s: float | None
+    """None before the first tick ended."""
+    ticks_ok: int
+    ticks_failed: int
+    trust: tuple[tuple[str, int], ...]
+    """How many series are in which state of trust."""
+    why_not_ready: str
+    """Empty when this process leads and its last tick worked."""
+
+
 # ── strangers that the API talks to ───────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class NotLeading:
