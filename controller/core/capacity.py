@@ -1,7 +1,8 @@
 """How much work is asked for, how much could be done, and what a lighter profile would change.
 
 Load is measured in busy workers ("erlangs"): requests per second × seconds of work per request, refused requests
-included. The seconds of work are the median over a region's replicas, so that one sick replica does not look like demand.
+included. The seconds of work are the median over a region's replicas, so that one sick replica does not look like demand;
+where profiles are mixed, the slower profile's, so that nobody counts on the faster one.
 """
 
 import math
@@ -33,7 +34,9 @@ class RegionLoad:
     """Replicas that are starting: capacity on its way."""
     rps: float
     service_s: float
-    """Seconds of work per request, median over replicas; 0 when nothing was served."""
+    """Seconds of work per request now; 0 when nothing was served anywhere."""
+    full_service_s: float
+    """Seconds of work per request if the region ran at full quality."""
     workers: int
     """Per replica."""
     known: bool
@@ -43,6 +46,13 @@ class RegionLoad:
     def offered_workers(self) -> float:
         """Workers that the present demand keeps busy."""
         return self.rps * self.service_s
+
+    @property
+    def full_utilisation(self) -> float:
+        """Predicted utilisation of the ready replicas at full quality; infinite when there are none but demand."""
+        if self.ready == 0:
+            return math.inf if self.rps > 0 else 0.0
+        return self.rps * self.full_service_s / (self.ready * self.workers)
 
     @property
     def utilisation(self) -> float:
@@ -87,28 +97,59 @@ def learn(state: CapacityState, block: Block, fleet: Fleet, troubled: frozenset[
     return CapacityState(rtf)
 
 
-def loads(fleet: Fleet, signals: Signals, policy: Policy) -> dict[Region, RegionLoad]:
+def loads(fleet: Fleet, signals: Signals, light_speedup: float, policy: Policy) -> dict[Region, RegionLoad]:
     """Load of every region from the newest blocks; a region that served nothing borrows the fleet's cost per request."""
     blocks = signals.blocks[-LOAD_BLOCKS:]
     duration_s = sum(block.end_unix_s - block.start_unix_s for block in blocks)
     by_region: dict[Region, list[Replica]] = {region: [] for region in fleet.regions}
     for replica in fleet.replicas():
         by_region[replica.region].append(replica)
-    costs = {region: _costs(replicas, signals, blocks) for region, replicas in by_region.items()}
-    everywhere = [cost for found in costs.values() for cost in found]
-    borrowed_s = median_low(everywhere) if everywhere else 0.0
+    costs = {region: _Costs.of(replicas, signals, blocks) for region, replicas in by_region.items()}
+    everywhere = _Costs(
+        full=[cost for found in costs.values() for cost in found.full],
+        light=[cost for found in costs.values() for cost in found.light],
+    )
     return {
         region: RegionLoad(
             region=region,
             ready=sum(replica.ready for replica in replicas),
             pending=sum(replica.state is ReplicaState.STARTING for replica in replicas),
             rps=signals.over_region(region, blocks).requests / duration_s if duration_s > 0 else 0.0,
-            service_s=median_low(costs[region]) if costs[region] else borrowed_s,
+            service_s=costs[region].now_s or everywhere.now_s,
+            full_service_s=costs[region].full_s(light_speedup) or everywhere.full_s(light_speedup),
             workers=policy.workers_per_replica,
             known=signals.trust.get(region) in KNOWN and bool(blocks),
         )
         for region, replicas in by_region.items()
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Seconds of work per request at each replica that served some, by rank of its profile."""
+
+    full: list[float]
+    light: list[float]
+
+    @classmethod
+    def of(cls, replicas: list[Replica], signals: Signals, blocks: tuple[Block, ...]) -> "_Costs":
+        costs = cls([], [])
+        for replica in replicas:
+            tally = signals.over_replica(replica.id, blocks)
+            if tally.admitted > 0:
+                (costs.light if is_light(replica) else costs.full).append(tally.service_s / tally.admitted)
+        return costs
+
+    @property
+    def now_s(self) -> float:
+        """Of the slowest profile present; 0 when nothing was served."""
+        return max((median_low(costs) for costs in (self.full, self.light) if costs), default=0.0)
+
+    def full_s(self, light_speedup: float) -> float:
+        """At full quality: measured where it runs, predicted from the light profile elsewhere."""
+        if self.full:
+            return median_low(self.full)
+        return median_low(self.light) * light_speedup if self.light else 0.0
 
 
 def is_light(replica: Replica) -> bool:
@@ -119,8 +160,3 @@ def is_light(replica: Replica) -> bool:
 def region_is_light(fleet: Fleet, region: Region) -> bool:
     """True when any ready replica of the region runs light: its listeners hear less than full quality."""
     return any(replica.ready and is_light(replica) for replica in fleet.replicas(region))
-
-
-def _costs(replicas: list[Replica], signals: Signals, blocks: tuple[Block, ...]) -> list[float]:
-    tallies = (signals.over_replica(replica.id, blocks) for replica in replicas)
-    return [tally.service_s / tally.admitted for tally in tallies if tally.admitted > 0]

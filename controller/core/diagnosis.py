@@ -129,7 +129,12 @@ def _troubled(detected: Detected, fleet: Fleet) -> dict[Region, float]:
 
 
 def _soft(region: Region, since_unix_s: float, case: Case) -> list[Finding]:
-    """The differential: own change, sick replicas, sick region, overload, or unexplained."""
+    """The differential: own change, sick replicas, sick region, overload, or unexplained.
+
+    A region that nobody asked for anything lately shows nothing: its alarm fades or the first probe renews it.
+    """
+    if case.region_tally(region).requests <= 0:
+        return []
     blamed = _own_change(region, since_unix_s, case)
     if blamed is not None:
         return [_bad_change(blamed, region, since_unix_s)]

@@ -95,7 +95,7 @@ def _full_quality(load: RegionLoad, situation: Situation) -> Plan | None:
         return None
     if situation.calm_s(region) < _restore_wait_s(region, situation) or not load.known:
         return None
-    predicted = load.utilisation * situation.light_speedup
+    predicted = load.full_utilisation
     if predicted > policy.utilisation_home:
         return None
     action = switch_profile(situation.fleet, region, FULL_PROFILE, policy)
@@ -120,15 +120,14 @@ def _quality_debt(load: RegionLoad, situation: Situation) -> Plan | None:
     if not region_is_light(situation.fleet, region) or last is None or _by_hand(last) or last.stage is not Stage.CLOSED:
         return None
     debt_s = situation.now_unix_s - last.stage_unix_s
-    predicted = load.utilisation * situation.light_speedup
-    pending = load.ready + load.pending
-    fits = load.offered_workers * situation.light_speedup <= policy.utilisation_home * pending * load.workers
+    coming = (load.ready + load.pending) * load.workers
+    fits = load.rps * load.full_service_s <= policy.utilisation_home * coming
     if debt_s < policy.quality_debt_s or fits or not load.known:
         return None
     action = scale_out(situation.fleet, region, policy)
     if action is None:
         return None
-    evidence = (("light_for_s", f"{debt_s:.0f}"), ("predicted_full", f"{predicted:.2f}"))
+    evidence = (("light_for_s", f"{debt_s:.0f}"), ("predicted_full", f"{load.full_utilisation:.2f}"))
     return Plan(action, f"{region} has run light for too long; with more replicas it can sound full again.", evidence)
 
 

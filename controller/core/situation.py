@@ -24,8 +24,6 @@ class Situation:
     findings: tuple[Finding, ...]
     intents: tuple[OperatorIntent, ...]
     ledger: Ledger
-    light_speedup: float
-    """How many times cheaper LIGHT is than FULL."""
     troubled_unix_s: Mapping[Region, float]
     """When each region last had a finding; the start of this leadership when it never had."""
     policy: Policy

@@ -101,7 +101,7 @@ def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> Ti
     scene = Scene(tick.now_unix_s, tick.fleet, signals, tick.journal.slos)
     detection_state, detected = phases.detect(memory.detection, scene, policy)
 
-    ledger = _ledger(tick, signals, policy)
+    ledger = _ledger(tick, signals, memory.capacity.light_speedup(policy), policy)
     case = Case(tick.now_unix_s, tick.fleet, signals, ledger, tick.journal.slos, policy)
     findings = phases.diagnose(case, detected)
 
@@ -143,11 +143,11 @@ def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> Ti
 
 
 # ── what the phases are given ─────────────────────────────────────────────────────────────────────────────────────────
-def _ledger(tick: TickInput, signals: Signals, policy: Policy) -> Ledger:
+def _ledger(tick: TickInput, signals: Signals, light_speedup: float, policy: Policy) -> Ledger:
     return Ledger(
         actions=tick.journal.actions,
         traffic=complete(tick.journal.traffic, {*tick.fleet.regions, *policy.gateways}),
-        loads=loads(tick.fleet, signals, policy),
+        loads=loads(tick.fleet, signals, light_speedup, policy),
         trust=signals.trust,
         gateway_rps=signals.gateway_rps,
         paused=tick.journal.paused,
@@ -176,7 +176,6 @@ def _situation(
         findings=findings,
         intents=tick.journal.intents,
         ledger=ledger,
-        light_speedup=memory.capacity.light_speedup(policy),
         troubled_unix_s=memory.troubled_unix_s,
         policy=policy,
         why_unsafe=phases.why_unsafe,

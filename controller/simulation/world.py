@@ -21,7 +21,7 @@ from controller.simulation.replicas import SimulatedReplica
 STEP_S = 1.0
 SLO = SloId("first-audio")
 SAMPLES_KEPT = 90
-"""Seconds of history from which late signals are served."""
+"""Samples from which late signals are served: one per `advance`."""
 _HITS_REPLICA = (FaultKind.HANG, FaultKind.CRASH, FaultKind.SLOW_REPLICA)
 
 
@@ -85,6 +85,10 @@ class SimulatedWorld:
         for _ in range(round(seconds / STEP_S)):
             self.clock.advance(STEP_S)
             self._step()
+        for host in self.hosts.values():
+            if self._is_heard(host):
+                host.report(self.now_s)
+        self._samples.append(self._sample())
 
     def active(self, kind: FaultKind, where: str = "") -> bool:
         """True while that fault is on."""
@@ -105,9 +109,10 @@ class SimulatedWorld:
 
     def sample(self) -> SignalSample:
         """The counters as a source would read them now, with the faults of that source."""
-        is_late = self.active(FaultKind.SIGNALS_LATE)
-        late_s = int(self.faults.size(FaultKind.SIGNALS_LATE, self.now_s)) if is_late else 0
-        sample = self._samples[max(0, len(self._samples) - 1 - late_s)]
+        late_s = self.faults.size(FaultKind.SIGNALS_LATE, self.now_s) if self.active(FaultKind.SIGNALS_LATE) else 0.0
+        newest_unix_s = self.clock.now_unix_s() - late_s
+        old_enough = [sample for sample in self._samples if sample.at_unix_s <= newest_unix_s]
+        sample = old_enough[-1] if old_enough else self._samples[0]
         if self.active(FaultKind.SIGNALS_PARTIAL):
             missing = self.faults.size(FaultKind.SIGNALS_PARTIAL, self.now_s)
             kept = tuple(c for i, c in enumerate(sample.replicas) if (i + 0.5) / len(sample.replicas) > missing)
@@ -123,6 +128,10 @@ class SimulatedWorld:
                 if host.last_report is not None
             )
         )
+
+    def _is_heard(self, host: SimulatedHost) -> bool:
+        name = host.locality.host
+        return not (self.active(FaultKind.HOST_DEAD, name) or self.active(FaultKind.HOST_SILENT, name))
 
     # ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _build(self, plan: RegionPlan, *, checks_epochs: bool) -> None:
@@ -145,7 +154,6 @@ class SimulatedWorld:
         for gateway in self.gateways.values():
             self._route(gateway)
         self._serve()
-        self._samples.append(self._sample())
 
     def _hit(self, fault: Fault) -> None:
         replica = next((r for r in self.replicas() if r.id == fault.where), None)
@@ -190,7 +198,6 @@ class SimulatedWorld:
             for key, receipt in host.receipts.items():
                 if key not in self.settled:
                     self.answers[key] = (name, receipt)
-        host.report(now_s)
 
     def _route(self, gateway: Gateway) -> None:
         """Split one gateway's requests as its plan says, around what its health checks see."""
