@@ -123,6 +123,15 @@ class Rehearsal:
         while self.world.now_s < until_s:
             await self.tick()
 
+    async def play_until_home(self, from_s: float, until_s: float) -> None:
+        """Play to `from_s`, then until all is as configured and nothing is open; `ViolatedError` when that never comes."""
+        await self.play(from_s)
+        while self.world.now_s < until_s:
+            await self.tick()
+            if not any(self.watchman.not_home()) and self.controllers[0].view.actions_open == 0:
+                return
+        self.must_be_home()
+
     async def tick(self) -> None:
         """Every controller once, then the invariants, then time."""
         for index, controller in enumerate(tuple(self.controllers)):
