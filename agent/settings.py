@@ -48,6 +48,8 @@ class AgentSettings(ProcessSettings):
     replica_port_base: Annotated[int, Field(ge=1, le=65_000)] = 8100
     """Slot i listens on this port + i."""
     replica_profile: ProfileId = FULL_FP32.id
+    replica_engine: str = ""
+    """Engine of the replicas; empty: the replica's own default. `simulated` needs no voice."""
     replica_workers: Annotated[int, Field(ge=1, le=64)] = 1
     spares: Annotated[int, Field(ge=0, le=4)] = 1
     """Warm spares, each with the memory of a replica; 0 makes every restart a cold one."""
@@ -92,6 +94,7 @@ class AgentSettings(ProcessSettings):
         told = {
             "WORKERS": str(self.replica_workers),
             "LOG_LEVEL": self.log_level,
+            "ENGINE": self.replica_engine or None,
             "VOICE_DIR": None if self.voice_dir is None else str(self.voice_dir),
             "REDIS_URL": self.redis_url or None,
             "FIRST_AUDIO_BUDGET_S": None if self.first_audio_budget_s is None else str(self.first_audio_budget_s),

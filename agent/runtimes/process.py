@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,23 +88,31 @@ class ProcessRuntime:
     _exits: asyncio.Queue[Exit] = field(default_factory=lambda: asyncio.Queue(EXITS_MAX))
     _watchers: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _refiller: asyncio.Task[None] | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._watchers)
-        self._refiller = self._watchers.create_task(self._keep_spares())
+        self._keep_task(self._keep_spares())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._refiller is not None:
-            self._refiller.cancel()
-        for spare in self._spares:
-            kill_group(spare.process.pid)
-        ending = [stop_child(child.process, grace_s=self.plan.stop_grace_s) for child in self._children.values()]
-        await asyncio.gather(*ending)
+        endings = [stop_child(spare.process, grace_s=0.0) for spare in self._spares]
+        endings += [stop_child(child.process, grace_s=self.plan.stop_grace_s) for child in self._children.values()]
+        try:
+            async with asyncio.timeout(self.plan.stop_grace_s + END_S_MAX):
+                await asyncio.gather(*endings)
+        except TimeoutError:
+            log.warning("children_left_behind", reason="killed, but stuck in the kernel")
+        for task in self._tasks:
+            task.cancel()
         await self._stack.aclose()
+
+    def _keep_task(self, run: Coroutine[None, None, None]) -> None:
+        task = self._watchers.create_task(run)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ── the port ──────────────────────────────────────────────────────────────────────────────────────────────────────
     async def start(self, spec: ReplicaSpec) -> Instance:
@@ -116,7 +124,7 @@ class ProcessRuntime:
         instance = Instance(replica=spec.replica, token=f"pid-{process.pid}-{self.clock.now_unix_s():.3f}")
         child = _Child(process, instance)
         self._children[spec.replica] = child
-        self._watchers.create_task(self._watch(child), name=f"watch {spec.replica}")
+        self._keep_task(self._watch(child))
         return instance
 
     async def restart(self, spec: ReplicaSpec, grace_s: float) -> Instance:
