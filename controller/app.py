@@ -6,6 +6,7 @@ started again is still the same leader. Stop is the reverse, and gives the lease
 """
 
 import asyncio
+import logging
 import platform
 import signal
 import socket
@@ -204,6 +205,7 @@ def _clockwork(controller: Controller, settings: ControllerSettings, policy: Pol
     clockwork = AsyncIOScheduler(
         timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     )
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a pass brought forward makes the regular one superfluous
     now = _utc(clock)
 
     async def follow_objectives() -> None:

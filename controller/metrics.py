@@ -1,6 +1,6 @@
 """What the controller says about itself. Names come from `contracts.metric_names`; zero is exported before it is counted."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from contracts import metric_names as names
 from controller.core.actions import ActionKind, Stage, Verdict
@@ -18,6 +18,7 @@ class ControllerMetrics:
     """One registry per process, filled by the app."""
 
     def __init__(self, fleet: FleetSource) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times would double the series
         self._fleet = fleet
         self._registry = registry = CollectorRegistry()
         outcome, kind = [names.LABEL_OUTCOME], [names.LABEL_KIND]

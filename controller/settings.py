@@ -72,7 +72,7 @@ def read_policy(settings: ControllerSettings) -> Policy:
     try:
         return Policy(**knobs.model_dump(), gateways=gateways)
     except PolicyError as error:
-        msg = f"invalid settings:\n  {PREFIX}{error}"
+        msg = f"invalid settings:\n  {PREFIX}{error.field.upper()}: {str(error).removeprefix(f'{error.field}: ')}"
         raise SettingsError(msg) from error
 
 

@@ -59,7 +59,7 @@ class IntentBody(BaseModel):
     )
 
     verb: Annotated[str, Field(description=f"One of {', '.join(VERBS)}")]
-    arguments: dict[str, Annotated[str, Field(max_length=ARGUMENT_CHARS_MAX)] | float] = {}
+    arguments: dict[str, str | float] = {}
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Arguments as the loop wants them: sorted pairs of text."""
@@ -110,6 +110,9 @@ def _require_sense(body: IntentBody) -> None:
     verb = VERBS.get(body.verb)
     if verb is None:
         raise problem(422, f"unknown verb {body.verb}", field="verb", fix=f"use one of {', '.join(VERBS)}")
+    for name, value in body.pairs():
+        if len(value) > ARGUMENT_CHARS_MAX:
+            raise problem(422, f"{name} is too long", field=f"arguments.{name}", fix=f"{ARGUMENT_CHARS_MAX} at most")
     for names in verb.needs:
         if not any(name in body.arguments for name in names):
             wanted = " or ".join(names)
