@@ -29,7 +29,7 @@ from agent.exporter import CONTENT_TYPE, Exporter
 from agent.healer import Healer, HealerTools
 from agent.journal import FileJournal
 from agent.orders import ControllerTime, OrderDesk
-from agent.ports import ReplicaSpec
+from agent.ports import ReplicaSpec, Runtime
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
 from agent.probes.process import HttpProber
@@ -135,18 +135,18 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     board = Board(replica_specs(settings), policy=health, clock=clock)
     runtime = build_runtime(settings, clock=clock, rng=rng, environment=environment)
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX), trust_env=False)
-    prober = HttpProber(view=runtime, clock=clock)
-    control = HttpReplicaControl(client)
-    actuator = Actuator(board=board, runtime=runtime, prober=prober, control=control, memory=journal)
+    tools = build_tools(board, runtime, journal, client, clock)
     reflexes = ReflexLog()
     budget = RestartBudget(backoff_s=settings.restart_backoff_s)
-    tools = HealerTools(
-        actuator=actuator, prober=prober, control=control, view=runtime, exits=runtime, thresholds=journal
-    )
     healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=budget, clock=clock)
     controller_time = ControllerTime(clock)
     desk = OrderDesk(
-        board=board, actuator=actuator, journal=journal, controller_time=controller_time, health=health, clock=clock
+        board=board,
+        actuator=tools.actuator,
+        journal=journal,
+        controller_time=controller_time,
+        health=health,
+        clock=clock,
     )
     gpus = GpuWatch(
         clock=clock, rng=rng, table=xid_table(), env=environment, log_path=settings.state_dir / "logs" / "nvml.log"
@@ -182,7 +182,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         runtime=runtime,
         journal=journal,
         board=board,
-        actuator=actuator,
+        actuator=tools.actuator,
         healer=healer,
         desk=desk,
         sync=sync,
@@ -237,6 +237,22 @@ def container_template(settings: AgentSettings) -> ContainerTemplate | None:
         command=settings.serving_command or ("python", "-m", "serving"),
         environment=settings.serving_environment,
         binds=settings.docker_binds,
+    )
+
+
+def build_tools(
+    board: Board, runtime: Runtime, journal: FileJournal, client: httpx.AsyncClient, clock: Clock
+) -> HealerTools:
+    """Eyes and hands over one runtime; orders use the same hands."""
+    prober = HttpProber(view=runtime, clock=clock)
+    control = HttpReplicaControl(client)
+    return HealerTools(
+        actuator=Actuator(board=board, runtime=runtime, prober=prober, control=control, memory=journal),
+        prober=prober,
+        control=control,
+        view=runtime,
+        exits=runtime,
+        thresholds=journal,
     )
 
 
