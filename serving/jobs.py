@@ -28,9 +28,20 @@ class Finished:
     """All of it was spoken; `tail` is what the conversion still held back."""
 
     tail: bytes
-    profile: ProfileId
+    profiles: tuple[ProfileId, ...]
+    """One per sentence: a switch may have come between two of them."""
     first_work_s: float
     total_work_s: float
+
+    @property
+    def profile(self) -> ProfileId:
+        """The profile it began in."""
+        return self.profiles[0]
+
+    @property
+    def is_of_one_profile(self) -> bool:
+        """No switch came between: its cost and its sound are that profile's alone."""
+        return len(set(self.profiles)) == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,18 @@ class Cached:
     profile: ProfileId
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the cache wants the sound, provided that all of it is made in `profile`."""
+
+    key: str
+    profile: ProfileId
+
+
 class Speech:
     """One accepted request on its way: chunks come out in order, and `cancel` stops the work behind it."""
 
-    def __init__(self, *, desk: "SpeechDesk", ask: Ask, keep_as: str, arrived_s: float) -> None:
+    def __init__(self, *, desk: "SpeechDesk", ask: Ask, keep_as: Keep | None, arrived_s: float) -> None:
         self._desk = desk
         self._ask = ask
         self._keep_as = keep_as
@@ -89,9 +97,9 @@ class Speech:
             match report:
                 case Audio():
                     yield report
-                case Finished(tail=tail, profile=profile):
+                case Finished(tail=tail):
                     if tail:
-                        yield Audio(b"", tail, profile)
+                        yield Audio(b"", tail, report.profile)
                     return
                 case Failed(reason=reason):
                     raise SpeechError(reason)
@@ -103,7 +111,7 @@ class Speech:
         now_s = self._desk.clock.monotonic_s()
         match report:
             case Audio(pcm=pcm):
-                if self._keep_as:
+                if self._keep_as is not None:
                     self._made.append(pcm)
                 if self._first_audio_s is None:
                     self._first_audio_s = now_s - self.arrived_s
@@ -118,14 +126,14 @@ class Speech:
 
     async def keep(self) -> None:
         """Store the sound for the next client, once the response is out."""
-        if self.storable is not None:
-            await self._desk.cache.keep(self._keep_as, self.storable)
+        if self._keep_as is not None and self.storable is not None:
+            await self._desk.cache.keep(self._keep_as.key, self.storable)
 
     def _finish(self, end: Finished, total_s: float) -> None:
         first_s = self._first_audio_s if self._ask.streaming and self._first_audio_s is not None else total_s
         self._desk.score.finished(Durations(first_s, total_s), end.profile)
         self._desk.learn(self._ask, end)
-        if self._keep_as:
+        if self._keep_as is not None and set(end.profiles) == {self._keep_as.profile}:
             self.storable = b"".join(self._made)
 
 
@@ -183,13 +191,15 @@ class SpeechDesk:
         if isinstance(verdict, Refuse):
             self.score.rejected(Rejection.OVERLOAD)
             return verdict
-        keep_as = key if self.cache.is_there and not order.no_store else ""
+        keep_as = Keep(key, profile) if self.cache.is_there and not order.no_store else None
         speech = Speech(desk=self, ask=ask, keep_as=keep_as, arrived_s=arrived_s)
         speech.began(self._started(order, ids, verdict, speech))
         return speech
 
     def learn(self, ask: Ask, end: Finished) -> None:
         """Let a finished request improve the prediction for its profile."""
+        if not end.is_of_one_profile:
+            return
         self._costs[end.profile] = self._costs[end.profile].observed(
             ask, first_work_s=end.first_work_s, total_work_s=end.total_work_s
         )

@@ -144,7 +144,7 @@ class WorkerPool:
         if job.cancelled:
             self._end(job, Cancelled())
         elif job.is_spoken:
-            self._end(job, Finished(job.conversion.finish(), job.profiles[0], job.first_work_s, job.work_s))
+            self._end(job, Finished(job.conversion.finish(), tuple(job.profiles), job.first_work_s, job.work_s))
         else:
             self._put_back(job)
 
