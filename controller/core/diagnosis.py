@@ -17,7 +17,7 @@ from controller.core.detection import Broken, Detected
 from controller.core.fleet import Fleet, Replica
 from controller.core.ledger import Ledger, regions_of
 from controller.core.policy import Policy
-from controller.core.signals import Signals, Tally
+from controller.core.signals import Block, Signals, Tally, total
 from controller.core.traffic import regions_raised
 from slo_rules.model import Slo
 
@@ -163,6 +163,7 @@ def _own_change(region: Region, since_unix_s: float, case: Case) -> ActionRecord
             and record.verdict in {Verdict.NO_EFFECT, Verdict.INCONCLUSIVE, Verdict.IMPROVED}
             and _burdens(record, region)
             and 0 <= since_unix_s - record.intended_unix_s <= case.policy.bad_change_s
+            and case.now_unix_s - record.stage_unix_s <= case.policy.bad_change_s
         )
         if suspicious and not _superseded(record, region, case.ledger):
             return record
@@ -201,6 +202,18 @@ def _bad_change(record: ActionRecord, region: Region, since_unix_s: float) -> Fi
 
 
 # ── one replica ───────────────────────────────────────────────────────────────────────────────────────────────────────
+def slowest_replica(region: Region, blocks: tuple[Block, ...], fleet: Fleet, policy: Policy) -> ReplicaId | None:
+    """The replica that worked most slowly, if it stood out from its peers over `blocks`; None when nobody did."""
+    rtf = {replica.id: rtf_now for replica in fleet.replicas(region) if (rtf_now := _rtf(replica, blocks)) > 0}
+    worst = max(rtf, key=lambda replica: (rtf[replica], replica), default=None)
+    others = [value for replica, value in rtf.items() if replica != worst]
+    return worst if worst is not None and others and rtf[worst] >= policy.slow_ratio * median(others) else None
+
+
+def _rtf(replica: Replica, blocks: tuple[Block, ...]) -> float:
+    return total(block.replicas[replica.id] for block in blocks if replica.id in block.replicas).rtf
+
+
 def _sick_replicas(region: Region, case: Case) -> list[tuple[Replica, Evidence]]:
     """Replicas worse than their peers; nobody when half of them or more are, for then it is not the replica."""
     busy = [(replica, case.tally(replica)) for replica in case.fleet.replicas(region) if replica.ready]
@@ -221,7 +234,8 @@ def _worse_than(tally: Tally, peers: list[Tally], case: Case) -> Evidence:
     rtf, bad_ratio = median(peer.rtf for peer in peers), median(peer.bad_ratio for peer in peers)
     slow = rtf > 0 and tally.rtf >= case.policy.slow_ratio * rtf
     failing = tally.bad_ratio >= max(case.policy.bad_ratio * bad_ratio, 2 * case.budget)
-    failing = failing and tally.refused_ratio <= case.budget and tally.wait_s < case.policy.queue_wait_s
+    waits = max(2 * median(peer.wait_s for peer in peers), case.policy.queue_wait_s / 4)
+    failing = failing and tally.refused_ratio <= case.budget and tally.wait_s <= waits  # a longer queue explains it
     if not slow and not failing:
         return ()
     return (

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contracts.vocabulary import Region, ReplicaState
 from controller.core.actions import ActionKind, ActionRecord, Stage, Verdict
 from controller.core.capacity import FULL_PROFILE, RegionLoad, region_is_light
+from controller.core.diagnosis import slowest_replica
 from controller.core.fleet import Replica
 from controller.core.ledger import COMPENSATION, LOOP, PROFILE, SCALE, TRAFFIC, regions_of
-from controller.core.plans import Plan, scale_in, scale_out, switch_profile, toward_home
+from controller.core.plans import Plan, restart, scale_in, scale_out, switch_profile, toward_home
 from controller.core.situation import Situation
 from controller.core.traffic import row_of
 
@@ -24,6 +25,7 @@ def homeward(situation: Situation) -> Iterator[Plan]:
             continue
         plan = (
             _configured_again(load, situation)
+            or _sick_replica(load, situation)
             or _traffic_home(load, situation)
             or _full_quality(load, situation)
             or _quality_debt(load, situation)
@@ -51,6 +53,22 @@ def _configured_again(load: RegionLoad, situation: Situation) -> Plan | None:
     if action is None:
         return None
     return Plan(action, f"{load.region} has {present} of {replicas_min} configured replicas.")
+
+
+def _sick_replica(load: RegionLoad, situation: Situation) -> Plan | None:
+    """A replica that made the last step home fail: invisible while little is asked of it, so it is repaired first."""
+    region = load.region
+    last = situation.ledger.newest(frozenset({ActionKind.RETURN_TRAFFIC, ActionKind.RESTORE_PROFILE}), region)
+    if last is None or last.verdict is not Verdict.WORSE:
+        return None
+    blocks = situation.signals.since(last.intended_unix_s)
+    slowest = slowest_replica(region, blocks, situation.fleet, situation.policy)
+    replica = situation.fleet.replica(slowest) if slowest is not None else None
+    since_unix_s = last.intended_unix_s
+    if replica is None or situation.ledger.tried(ActionKind.RESTART, replica.id, since_unix_s):
+        return None
+    cause = f"{replica.id} works more slowly than its peers and made the last step home fail."
+    return Plan(restart(replica, graceful=True), cause, (("step", last.id),))
 
 
 def _traffic_home(load: RegionLoad, situation: Situation) -> Plan | None:

@@ -19,7 +19,7 @@ from controller.core.actions import (
 from controller.core.capacity import RegionLoad
 from controller.core.fleet import TrafficIntent
 from controller.core.signals import Trust
-from controller.core.traffic import regions_raised, rows_changed
+from controller.core.traffic import regions_changed, rows_changed
 
 DISRUPTIVE = frozenset({ActionKind.RESTART, ActionKind.SCALE_IN})
 """Kinds that take a replica away; a profile switch drops nothing."""
@@ -94,7 +94,7 @@ def regions_of(action: Action) -> frozenset[Region]:
     """Regions whose service the action changes."""
     match action:
         case Shift():
-            return frozenset(rows_changed(action.before, action.after)) | regions_raised(action.before, action.after)
+            return frozenset(rows_changed(action.before, action.after)) | regions_changed(action.before, action.after)
         case Restart() | ScaleIn() | ScaleOut() | SwitchProfile():
             return frozenset({action.region})
 

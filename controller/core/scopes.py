@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from contracts.vocabulary import Region, ReplicaId
-from controller.core.actions import Action, Measure, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.actions import Action, ActionKind, Measure, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
 from controller.core.fleet import Fleet
 from controller.core.ledger import regions_of
 from controller.core.signals import Block, Signals, Tally
@@ -33,6 +33,8 @@ def scope_of(action: Action, fleet: Fleet) -> Scope:
     match action:
         case Restart():
             return Scope(f"replica={action.replica}", action.replica, frozenset({action.region}))
+        case Shift(kind=ActionKind.RETURN_TRAFFIC):  # a probe's tenth must not drown in the nine that stay away
+            return Scope(f"region={action.region}", None, frozenset({action.region}))
         case Shift():
             touched = regions_of(action)
             name = FLEET if touched >= frozenset(fleet.regions) else f"region={'+'.join(sorted(touched))}"

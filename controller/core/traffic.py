@@ -102,6 +102,11 @@ def regions_raised(before: TrafficIntent, after: TrafficIntent) -> frozenset[Reg
     return frozenset(region for region in regions if incoming(after, region) > incoming(before, region) + 1e-9)
 
 
+def regions_changed(before: TrafficIntent, after: TrafficIntent) -> frozenset[Region]:
+    """Regions that get more or less than before."""
+    return regions_raised(before, after) | regions_raised(after, before)
+
+
 def cordoned(intent: TrafficIntent, replicas: frozenset[ReplicaId]) -> TrafficIntent:
     """The same shares with exactly these replicas cordoned."""
     return TrafficIntent(shares=intent.shares, cordoned=replicas)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from contracts.vocabulary import FULL_FP32, Region
+from contracts.vocabulary import FULL_FP32, Region, ReplicaId
 from controller.core.actions import ActionRecord, Restart, Stage
 from controller.core.ledger import taken_from
 from controller.core.policy import Policy
@@ -31,6 +31,8 @@ class Watchman:
     policy: Policy
     known: set[str] = field(default_factory=set)
     demand: list[tuple[float, dict[Region, float]]] = field(default_factory=list)
+    served_s: dict[ReplicaId, float] = field(default_factory=dict)
+    """When each replica last served."""
 
     @property
     def open_s_max(self) -> float:
@@ -43,6 +45,7 @@ class Watchman:
         now_s = self.world.now_s
         self.demand = [seen for seen in self.demand if now_s - seen[0] <= DEMAND_MEMORY_S]
         self.demand.append((now_s, {region: self._arriving_rps(region) for region in self.world.plans}))
+        self.served_s |= {replica.id: now_s for replica in self.world.replicas() if replica.serves}
         actions = self.journal.load(self.world.clock.now_unix_s(), self.policy.history_s).actions
         open_ = [record for record in actions if record.stage is not Stage.CLOSED]
         self._executions_are_clean({record.id for record in actions})
@@ -122,11 +125,16 @@ class Watchman:
         if taken[2] not in {replica.id for replica in serving}:
             return  # it serves nobody
         going = {other[2] for o in open_ if (other := taken_from(o.action)) is not None}
-        left = [replica for replica in serving if replica.id not in going]
+        left = [r for r in self.world.replicas(taken[1]) if r.id not in going and self._is_thought_to_serve(r.id)]
         needed_rps = min(demand[taken[1]] for _at_s, demand in self.demand)
         if sum(1.0 / SERVICE_S[replica.profile] for replica in left) < needed_rps:
             msg = f"{record.action.kind} of {taken[2]} leaves {len(left)} replicas for {needed_rps:.0f} requests per second"
             raise ViolatedError(msg)
+
+    def _is_thought_to_serve(self, replica: ReplicaId) -> bool:
+        """True while a report in which it served is young enough to be relied on."""
+        age_s = self.world.now_s - self.served_s.get(replica, -self.policy.report_age_s_max)
+        return age_s < self.policy.report_age_s_max
 
     def _nothing_is_done_blindly(self, record: ActionRecord) -> None:
         """Without counters, only what its own agent reports as dead is touched."""
