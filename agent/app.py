@@ -139,27 +139,15 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     reflexes = ReflexLog()
     budget = RestartBudget(backoff_s=settings.restart_backoff_s)
     healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=budget, clock=clock)
-    controller_time = ControllerTime(clock)
+    time = ControllerTime(clock)
     desk = OrderDesk(
-        board=board,
-        actuator=tools.actuator,
-        journal=journal,
-        controller_time=controller_time,
-        health=health,
-        clock=clock,
+        board=board, actuator=tools.actuator, journal=journal, controller_time=time, health=health, clock=clock
     )
-    gpus = GpuWatch(
-        clock=clock, rng=rng, table=xid_table(), env=environment, log_path=settings.state_dir / "logs" / "nvml.log"
-    )
+    gpus = build_gpus(settings, clock, rng, environment)
     meter = HostMeter(clock)
+    identity = identity_of_boot(settings, rng)
     reporter = Reporter(
-        identity=identity_of_boot(settings, rng),
-        board=board,
-        reflexes=reflexes,
-        memory=journal,
-        gpus=gpus,
-        meter=meter,
-        clock=clock,
+        identity=identity, board=board, reflexes=reflexes, memory=journal, gpus=gpus, meter=meter, clock=clock
     )
     sync = SyncLoop(
         url=sync_url(settings),
@@ -169,7 +157,6 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         reporter=reporter,
         journal=journal,
         desk=desk,
-        controller_time=controller_time,
         clock=clock,
         rng=rng,
     )
@@ -254,6 +241,12 @@ def build_tools(
         exits=runtime,
         thresholds=journal,
     )
+
+
+def build_gpus(settings: AgentSettings, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> GpuWatch:
+    """The watch over this host's GPUs, or over their absence."""
+    log_path = settings.state_dir / "logs" / "nvml.log"
+    return GpuWatch(clock=clock, rng=rng, table=xid_table(), env=environment, log_path=log_path)
 
 
 def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentity:

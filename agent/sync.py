@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from agent.board import Board
 from agent.journal import FileJournal
-from agent.orders import ControllerTime, OrderDesk
+from agent.orders import OrderDesk
 from agent.report import Reporter
 from chassis.clock import Clock
 from chassis.logs import logger
@@ -55,7 +55,6 @@ class SyncLoop:
     reporter: Reporter
     journal: FileJournal
     desk: OrderDesk
-    controller_time: ControllerTime
     clock: Clock
     rng: random.Random
     pace: SyncPace = field(default_factory=SyncPace)
@@ -128,7 +127,7 @@ class SyncLoop:
             log.warning("stale_leader_ignored", epoch=answer.epoch, epoch_seen=self.journal.epoch_seen)
             return
         self.journal.raise_epoch(answer.epoch)
-        self.controller_time.heard(answer.server_unix_s)
+        self.desk.controller_time.heard(answer.server_unix_s)
         final = {receipt.key for receipt in request.receipts if receipt.status is not ReceiptStatus.RUNNING}
         self.journal.acknowledge([key for key in answer.receipts_acked if key in final])
         if answer.thresholds is not None and answer.thresholds.revision != self.journal.thresholds.revision:
