@@ -1,7 +1,7 @@
 """What a replica counts, and how Prometheus reads it.
 
 Exact SLO events come from the ledger; everything a scrape can read from the parts themselves is read when it comes, so
-that nothing is counted twice and a scrape costs well under a millisecond. Names and label sets are
+that nothing is counted twice; a scrape costs about a millisecond (1.3 ms with 50 SLOs). Names and label sets are
 `contracts.metric_names`; every label value exists, at zero, before the first event.
 """
 
