@@ -108,7 +108,7 @@ async def _build(
     settings: ControllerSettings, policy: Policy, clock: Clock, database: Database, stack: AsyncExitStack
 ) -> Controller:
     ids = new_ids(SystemRandom())
-    client = await stack.enter_async_context(httpx.AsyncClient())
+    client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
     signals = PrometheusSignals(url=settings.prometheus_url, clock=clock)
     stack.callback(signals.close)
     traffic = await _traffic(settings, client, clock)

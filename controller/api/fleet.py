@@ -43,6 +43,7 @@ class HostView(BaseModel):
     region: str
     runtime: str
     boot_id: str
+    report_seq: int
     report_age_s: float
     agent_address: str
     agent_port: int
@@ -164,6 +165,7 @@ def _host(host: Host, parts: Parts, control: Control) -> HostView:
         region=host.locality.region,
         runtime=host.runtime,
         boot_id=host.boot_id,
+        report_seq=host.seq,
         report_age_s=round(host.report_age_s, 3),
         agent_address=host.agent_address,
         agent_port=host.agent_port,

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, cast
 
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
-from requests import RequestException
+from requests import RequestException, Session
 from urllib3.util.retry import Retry
 
 from chassis.clock import Clock
@@ -93,7 +93,11 @@ class PrometheusSignals:
     """`ports.SignalSource` over Prometheus' HTTP API."""
 
     def __init__(self, *, url: str, clock: Clock, timeout_s: float = TIMEOUT_S, lookback_s: int = LOOKBACK_S) -> None:
-        self._client = PrometheusConnect(url=url.rstrip("/"), retry=Retry(total=0), timeout=timeout_s, method="POST")
+        session = Session()
+        session.trust_env = False  # settings come from `__main__` alone, proxies included
+        self._client = PrometheusConnect(
+            url=url.rstrip("/"), retry=Retry(total=0), timeout=timeout_s, method="POST", session=session
+        )
         self._clock = clock
         self._timeout_s = timeout_s
         self._lookback_s = lookback_s

@@ -146,6 +146,10 @@ class Process:
         except httpx.HTTPError:
             return False
 
+    def hosts(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get("/api/v1/fleet")["hosts"]
+        return found
+
     def story(self) -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = self.get("/api/v1/decisions", limit="500")["items"]
         return lines
@@ -237,10 +241,11 @@ def test_an_operators_restart_goes_all_the_way_and_survives_a_kill(
 
 def test_a_clean_stop_is_quick_although_agents_wait(controller: Process, wait_until: Callable[..., None]) -> None:
     agent = Agent(controller.url)
-    wait_until(lambda: agent.sync(wait_s=0.1) is not None, within_s=10, what="the agent is answered")
+    wait_until(controller.leads, within_s=10, what="the controller leads")
+    assert agent.sync(wait_s=0.1) is not None
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(agent.sync, 20.0)
-        wait_until(lambda: agent.seq > 1 and waiting.running(), within_s=5, what="an agent waits")
+        wait_until(lambda: controller.hosts()[0]["report_seq"] == 2, within_s=5, what="an agent waits")
         start = time.monotonic()
         controller.child.terminate()
         assert controller.child.wait(timeout=10) == 0
