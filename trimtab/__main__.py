@@ -2,12 +2,14 @@
 
 from chassis.settings import inherited_environment
 from trimtab.cli.app import app
-from trimtab.cli.options import CliContext
+from trimtab.cli.errors import readable_errors
+from trimtab.cli.options import Session
 
 
 def main() -> None:
     """Entry point of the installed command."""
-    app(obj=CliContext(environment=inherited_environment()))
+    with readable_errors():
+        app(obj=Session(environment=inherited_environment()))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,21 @@
 """One place where expected trouble becomes a sentence and an exit code.
 
-0 done · 1 it did not work · 2 it cannot work as asked (usage, missing programs).
+0 done · 1 it did not work · 2 it cannot work as asked (usage, missing programs, no prepared voice).
 """
 
-import click
-from typer.core import TyperGroup
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from rich.markup import escape
+
+from slo_rules.model import SloError
 from trimtab.api_client import ApiError
 from trimtab.chaos.processes import NoSuchTargetError
 from trimtab.cli.options import error_console
+from trimtab.demo.calibrate import CalibrationError
+from trimtab.demo.speak import SpeechError
+from trimtab.setup import SetupError
+from trimtab.stack.assemble import VoiceNotPreparedError
 from trimtab.stack.model import PlanError
 from trimtab.stack.programs import MissingProgramsError
 from trimtab.stack.settings import StackSettingsError
@@ -16,20 +23,22 @@ from trimtab.supervisor.errors import StackError
 
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
-UNUSABLE = (MissingProgramsError, StackSettingsError, PlanError)
-FAILED = (StackError, ApiError, NoSuchTargetError)
+UNUSABLE = (MissingProgramsError, VoiceNotPreparedError, StackSettingsError, PlanError, SloError)
+FAILED = (StackError, ApiError, NoSuchTargetError, SetupError, CalibrationError, SpeechError)
 
 
-class ReadableErrors(TyperGroup):
-    """A command group whose commands may raise our errors; anything else is a defect and keeps its traceback."""
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Runs a command that may raise our errors; anything else is a defect and keeps its traceback."""
+    try:
+        yield
+    except UNUSABLE as error:
+        _tell(error)
+        raise SystemExit(EXIT_UNUSABLE) from error
+    except FAILED as error:
+        _tell(error)
+        raise SystemExit(EXIT_FAILED) from error
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command; translate what it raises."""
-        try:
-            return super().invoke(ctx)
-        except UNUSABLE as error:
-            error_console().print(f"[bold red]trimtab:[/] {error}", markup=True)
-            ctx.exit(EXIT_UNUSABLE)
-        except FAILED as error:
-            error_console().print(f"[bold red]trimtab:[/] {error}", markup=True)
-            ctx.exit(EXIT_FAILED)
+
+def _tell(error: Exception) -> None:
+    error_console().print(f"[bold red]trimtab:[/] {escape(str(error))}")

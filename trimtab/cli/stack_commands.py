@@ -1,5 +1,6 @@
 """setup, up, down, logs: the life of a stack on this machine."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,18 +9,16 @@ import typer
 
 from chassis.clock import blocking_sleep
 from trimtab.cli.options import (
-    UP_HOME,
     VOICE_DIR,
-    HomeOption,
     PortOffsetOption,
     VoiceOption,
-    cli_context,
     console,
+    session,
 )
 from trimtab.cli.render import endpoints_table, follow_start
 from trimtab.setup import install_programs, prepare_voice
 from trimtab.stack.assemble import assemble
-from trimtab.stack.settings import StackSettings
+from trimtab.stack.settings import StackSettings, scratch_of
 from trimtab.supervisor.launch import run_here, start_detached, stop_running
 from trimtab.supervisor.preflight import last_lines
 
@@ -40,13 +39,12 @@ def setup(
     """
     out = console()
     install_programs(dev=dev, say=out.print)
-    prepare_voice(voice_dir.resolve(), environment=cli_context(ctx).environment, say=out.print)
+    prepare_voice(voice_dir.resolve(), environment=session(ctx).environment, say=out.print)
 
 
 def up(
     ctx: typer.Context,
     *,
-    home: HomeOption = UP_HOME,
     voice_dir: VoiceOption = VOICE_DIR,
     port_offset: PortOffsetOption = 0,
     regions: Annotated[int, typer.Option(help="How many regions, each with a gateway and an agent.")] = 2,
@@ -61,10 +59,10 @@ def up(
 ) -> None:
     """Run the whole system on this machine until Ctrl-C: gateways, replicas, agents, controller, Prometheus and more.
 
-    Examples: trimtab up · trimtab up --detach · trimtab up --home /tmp/other --port-offset 1000
+    Examples: trimtab up · trimtab up --detach · trimtab --home /tmp/other up --port-offset 1000
     """
     settings = StackSettings(
-        home=home.resolve(),
+        home=session(ctx).home,
         voice_dir=voice_dir.resolve(),
         port_offset=port_offset,
         regions=regions,
@@ -73,7 +71,7 @@ def up(
         controller_env=tuple(_name_and_value(pair) for pair in controller_set or []),
     )
     out = console()
-    plan = assemble(settings, cli_context(ctx).environment)  # also before a detached start: a fault is told at once
+    plan = assemble(settings, session(ctx).environment)  # also before a detached start: a fault is told at once
     if not detach:
         run_here(plan, settings.home, follow_start(out))
         return
@@ -83,18 +81,20 @@ def up(
     out.print("trimtab status · trimtab logs · trimtab down")
 
 
-def down(home: HomeOption = UP_HOME) -> None:
+def down(ctx: typer.Context) -> None:
     """Stop the stack that runs in the home directory, wherever it was started; fine when none runs.
 
     Example: trimtab down
     """
-    stopped = stop_running(home.resolve())
+    home = session(ctx).home
+    stopped = stop_running(home)
+    shutil.rmtree(scratch_of(home), ignore_errors=True)  # a killed supervisor could not do it
     console().print("stopped" if stopped else f"nothing runs in {home}")
 
 
 def logs(
+    ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="A process, as listed without a name.")] = "",
-    home: HomeOption = UP_HOME,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, help="How many of the last lines.")] = 40,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written, until Ctrl-C.")] = False,
 ) -> None:
@@ -102,7 +102,7 @@ def logs(
 
     Examples: trimtab logs · trimtab logs controller -f · trimtab logs agent-eu-west -n 100
     """
-    files = _log_files(home.resolve())
+    files = _log_files(session(ctx).home)
     if not name:
         for known, path in files.items():
             typer.echo(f"{known:32} {path}")
@@ -145,14 +145,13 @@ def _name_and_value(pair: str) -> tuple[str, str]:
 def _foreground_argv(settings: StackSettings) -> list[str]:
     """The same `up` without `--detach`: what the daemon runs."""
     options = {
-        "--home": settings.home,
         "--voice-dir": settings.voice_dir,
         "--port-offset": settings.port_offset,
         "--regions": settings.regions,
         "--replicas": settings.replicas,
         "--slots": settings.slots,
     }
-    argv = [sys.executable, "-m", "trimtab", "up"]
+    argv = [sys.executable, "-m", "trimtab", "--home", str(settings.home), "up"]
     for name, value in options.items():
         argv += [name, str(value)]
     for name, value in settings.controller_env:

@@ -44,19 +44,20 @@ class Sizing:
     base_rps: float
     surge_rps: float
     """On top of the base."""
-    total_budget_s: float
-    """What admission control may let a request wait for."""
+    full_rps: float
+    """What both are measured against."""
 
 
 def size(measured: Measured) -> Sizing:
     """Loads and objective for this machine."""
     threshold_s = max(THRESHOLD_S_MIN, THRESHOLD_OVER_P95 * measured.p95_s)
-    base_rps = min(RPS_MAX / SURGE_UTILISATION, max(BASE_RPS_MIN, BASE_UTILISATION * measured.full_rps))
-    surge_rps = min(RPS_MAX, SURGE_UTILISATION * measured.full_rps) - base_rps
+    full_rps = min(measured.full_rps, RPS_MAX / SURGE_UTILISATION)
+    base_rps = max(BASE_RPS_MIN, BASE_UTILISATION * full_rps)
+    surge_rps = max(BASE_RPS_MIN, SURGE_UTILISATION * full_rps - base_rps)
     return Sizing(
         threshold_s=round(threshold_s, 3),
         objective=OBJECTIVE,
         base_rps=round(base_rps, 2),
-        surge_rps=round(max(surge_rps, base_rps), 2),
-        total_budget_s=round(2 * threshold_s, 3),
+        surge_rps=round(surge_rps, 2),
+        full_rps=measured.full_rps,
     )

@@ -35,6 +35,8 @@ def controller(blueprint: Blueprint) -> ProcessPlan:
         "RULES_FILE": str(layout.rules_file),
         "TICK_S": f"{layout.settings.tick_s:g}",
         "BLOCK_S": f"{layout.settings.block_s:g}",
+        "REPLICAS_MIN": str(layout.settings.replicas),
+        "WORKERS_PER_REPLICA": str(layout.settings.workers),
         **dict(layout.settings.controller_env),
     }
     return ProcessPlan(
@@ -70,6 +72,7 @@ def agent(blueprint: Blueprint, region: RegionLayout) -> ProcessPlan:
         "SPARES": str(settings.spares),
         "REPLICA_ADDRESS": region.agent.address,
         "REPLICA_PORT_BASE": str(region.replica_port_base),
+        "REPLICA_PROFILE": str(settings.profile),
         "REPLICA_WORKERS": str(settings.workers),
         "VOICE_DIR": str(settings.voice_dir),
         "REDIS_URL": f"redis://{layout.redis.address}:{layout.redis.port}/0",

@@ -23,6 +23,15 @@ class StackSettingsError(ValueError):
     """A choice that cannot be; the message says what would be accepted."""
 
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a tmpfs: gateways watch a directory in it; a disk would add its latency
+
+
+def scratch_of(home: Path, root: Path = SHARED_MEMORY) -> Path:
+    """Where the gateways of the stack in `home` watch for endpoints: named after it, so that its next start takes over."""
+    digest = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+    return root / f"trimtab-{digest}"
+
+
 @dataclass(frozen=True, slots=True)
 class StackSettings:
     """Choices for one embedded stack; valid from birth."""
@@ -42,7 +51,7 @@ class StackSettings:
     scrape_s: int = 2
     first_audio_budget_s: float = 2.0
     total_budget_s: float = 8.0
-    scratch_root: Path = Path("/dev/shm")  # noqa: S108  # tmpfs: gateways watch this directory, and a disk would add its latency
+    scratch_root: Path = SHARED_MEMORY
     controller_env: tuple[tuple[str, str], ...] = ()
     """Further settings of the controller, by field name, e.g. `("BLOCK_S", "2")`."""
 
@@ -140,9 +149,8 @@ class Layout:
 
     @property
     def scratch(self) -> Path:
-        """Where gateways watch for endpoints: named after the home, so that a new stack in it takes over."""
-        digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-        return self.settings.scratch_root / f"trimtab-{digest}"
+        """Outside the home, in memory."""
+        return scratch_of(self.home, self.settings.scratch_root)
 
     def eds_dir(self, region: RegionLayout) -> Path:
         """Endpoint assignments of one gateway."""

@@ -1,0 +1,96 @@
+"""Decisions, actions, objectives and the fleet as lines and tables."""
+
+from collections.abc import Iterable
+
+from rich.markup import escape
+from rich.table import Table
+
+from trimtab.api_bodies import Action, Decision, Fleet, SloList, Status
+
+KIND_STYLES = {
+    "act": "bold cyan",
+    "advance": "cyan",
+    "verdict": "bold green",
+    "refuse": "yellow",
+    "hold": "yellow",
+    "reflex": "bold magenta",
+    "operator": "bold blue",
+    "signal": "yellow",
+}
+STATE_STYLES = {"ready": "green", "hung": "red", "crashed": "red", "quarantined": "red", "stopped": "dim"}
+TIME_OF_DAY = slice(11, 19)
+"""HH:MM:SS of an ISO date."""
+
+
+def decision_line(line: Decision) -> str:
+    """When, what kind, and the sentence; Rich markup."""
+    style = KIND_STYLES.get(line.kind, "white")
+    return f"[dim]{line.at[TIME_OF_DAY]}[/]  [{style}]{line.kind:<8}[/] {escape(line.summary)}"
+
+
+def evidence_line(line: Decision) -> str:
+    """The numbers behind it; empty when there are none."""
+    pairs = "  ".join(f"{name}={value}" for name, value in line.evidence.items())
+    return f"[dim]                   {escape(pairs)}[/]" if pairs else ""
+
+
+def status_lines(status: Status) -> Iterable[str]:
+    """The controller in a few lines."""
+    leader = status.lease.holder if status.lease else "nobody"
+    tick = "never" if status.last_tick_age_s is None else f"{status.last_tick_age_s:.1f} s ago"
+    trust = ", ".join(f"{count} {name}" for name, count in status.trust.items()) or "no series yet"
+    yield f"leader   {escape(leader)} (epoch {status.epoch}); last tick {tick}; {status.ticks_failed} failed ticks"
+    yield f"loop     {'[yellow]paused[/]' if status.paused else '[green]acting[/]'}; signals: {trust}"
+    yield f"fleet    {status.replicas_ready} of {status.replicas} replicas ready on {status.hosts} hosts"
+
+
+def fleet_table(fleet: Fleet) -> Table:
+    """One row per replica."""
+    columns = ("region", "replica", "state", "profile", "gen", "in flight", "queued", "where")
+    table = Table(*columns, title="replicas", title_justify="left")
+    for host in fleet.hosts:
+        for replica in host.replicas:
+            style = STATE_STYLES.get(replica.state, "yellow")
+            state = f"[{style}]{replica.state}[/]" + (" (cordoned)" if replica.cordoned else "")
+            table.add_row(
+                host.region,
+                replica.replica,
+                state,
+                replica.profile or "–",
+                str(replica.generation),
+                str(replica.in_flight),
+                f"{replica.queued_s:.2f} s",
+                f"{replica.address}:{replica.port}",
+            )
+    return table
+
+
+def traffic_table(fleet: Fleet) -> Table:
+    """One row per gateway: where its traffic goes."""
+    table = Table("gateway", "traffic goes to", "runs version", title="gateways", title_justify="left")
+    known = {state.gateway: state for state in fleet.gateways if state.gateway}
+    shares = fleet.traffic.shares if fleet.traffic else ()
+    for gateway in sorted({share.gateway for share in shares}):
+        parts = [f"{s.region} {s.share:.0%}" for s in shares if s.gateway == gateway]
+        version = known[gateway].version if gateway in known else "no answer"
+        table.add_row(gateway, ", ".join(parts), version)
+    return table
+
+
+def actions_table(actions: Iterable[Action]) -> Table:
+    """One row per action, newest first."""
+    table = Table("when", "action", "about", "stage", "verdict", "by", "detail", title="actions", title_justify="left")
+    for action in actions:
+        verdict = action.verdict or ("–" if action.is_open else "none")
+        when = action.intended_at[TIME_OF_DAY]
+        table.add_row(when, action.kind, action.subject, action.stage, verdict, action.origin, escape(action.detail))
+    return table
+
+
+def slos_table(slos: SloList) -> Table:
+    """One row per objective."""
+    table = Table("id", "objective", "measured", "window", "owner", title="objectives", title_justify="left")
+    for slo in slos.items:
+        promise = f"{slo.objective:.2%} within {slo.threshold_s:g} s"
+        table.add_row(slo.id, promise, slo.sli, f"{slo.window_s / 86_400:g} d", escape(slo.owner))
+    return table
