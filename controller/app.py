@@ -90,13 +90,14 @@ class Wake:
 
 async def run(settings: ControllerSettings, policy: Policy) -> None:
     """Run until SIGTERM or SIGINT."""
-    refuse_open_listener(settings.address, settings.tokens)
+    address = str(settings.address)
+    refuse_open_listener(address, settings.tokens)
     clock = SystemClock()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(socket.create_server((settings.address, settings.port), backlog=BACKLOG))
+        listener = stack.enter_context(_listen(address, settings.port))
         database = await asyncio.to_thread(open_database, settings.database_url)
         stack.callback(database.close)
         controller = await _build(settings, policy, clock, database, stack)
@@ -178,7 +179,7 @@ async def _serve(
     """Serve and tick until `stop`; then end the long polls, finish the pass under way and give the lease back."""
     server = _Server(_uvicorn_config(controller.app))
     clockwork = _clockwork(controller, settings, policy, clock)
-    log.info("controller_started", address=settings.address, port=settings.port, gateways=list(policy.gateways))
+    log.info("controller_started", address=str(settings.address), port=settings.port, gateways=list(policy.gateways))
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.serve(sockets=[listener]))
         watchers = [
@@ -243,6 +244,11 @@ async def _follow_objectives_on_change(controller: Controller, clockwork: AsyncI
 def new_ids(rng: Random) -> Callable[[], str]:
     """Unique names from a given source of randomness."""
     return lambda: uuid.UUID(int=rng.getrandbits(128), version=4).hex
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=BACKLOG)
 
 
 def _utc(clock: Clock) -> datetime:

@@ -5,10 +5,11 @@ with that field's default, e.g. `TRIMTAB_CONTROLLER_VERIFY_S=30`.
 """
 
 import dataclasses
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, create_model
+from pydantic import BaseModel, BeforeValidator, Field, IPvAnyAddress, SecretStr, create_model
 from pydantic_settings import SettingsConfigDict
 
 from chassis.auth import Role
@@ -36,7 +37,7 @@ class ControllerSettings(ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    address: str = "127.0.0.1"
+    address: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65_535)] = 8700
     database_url: str = "sqlite:///trimtab-controller.db"
     """SQLAlchemy URL; PostgreSQL (`postgresql+psycopg://…`) for several controllers."""

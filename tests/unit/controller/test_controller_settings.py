@@ -34,7 +34,14 @@ def test_the_policys_gateways_are_the_configured_ones(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("PORT", "0"), ("TICK_S", "soon"), ("TICK_S", "-1"), ("LATE_S", "100"), ("GATEWAYS", '[{"region": "EU west"}]')],
+    [
+        ("PORT", "0"),
+        ("ADDRESS", "localhost"),
+        ("TICK_S", "soon"),
+        ("TICK_S", "-1"),
+        ("LATE_S", "100"),
+        ("GATEWAYS", '[{"region": "EU west"}]'),
+    ],
 )
 def test_a_bad_value_names_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(f"TRIMTAB_CONTROLLER_{variable}", value)
