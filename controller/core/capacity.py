@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median_low
 
-from contracts.vocabulary import FULL_FP32, LIGHT_INT8, ProfileId, Region, ReplicaState
+from contracts.vocabulary import FULL_FP32, LIGHT_INT8, HostId, ProfileId, Region, ReplicaId, ReplicaState
 from controller.core.fleet import Fleet, Replica
 from controller.core.policy import Policy
-from controller.core.signals import KNOWN, Block, Signals
+from controller.core.signals import KNOWN, Block, Signals, Trust
 
 LOAD_BLOCKS = 3
 """Load is averaged over 30 s: shorter is noise, longer follows a surge too late."""
@@ -29,7 +29,8 @@ class RegionLoad:
     """Demand and supply of one region."""
 
     region: Region
-    ready: int
+    serving: frozenset[ReplicaId]
+    """Replicas believed to serve: ready by a fresh report, or by fresh counters while their agent is silent."""
     pending: int
     """Replicas that are starting: capacity on its way."""
     rps: float
@@ -41,6 +42,11 @@ class RegionLoad:
     """Per replica."""
     known: bool
     """False when the region's series are not to be trusted: then nothing may be taken away."""
+
+    @property
+    def ready(self) -> int:
+        """How many serve."""
+        return len(self.serving)
 
     @property
     def offered_workers(self) -> float:
@@ -104,6 +110,7 @@ def loads(fleet: Fleet, signals: Signals, light_speedup: float, policy: Policy) 
     by_region: dict[Region, list[Replica]] = {region: [] for region in fleet.regions}
     for replica in fleet.replicas():
         by_region[replica.region].append(replica)
+    heard = frozenset(host.id for host in fleet.hosts if host.report_age_s <= policy.report_age_s_max)
     costs = {region: _Costs.of(replicas, signals, blocks) for region, replicas in by_region.items()}
     everywhere = _Costs(
         full=[cost for found in costs.values() for cost in found.full],
@@ -112,7 +119,7 @@ def loads(fleet: Fleet, signals: Signals, light_speedup: float, policy: Policy) 
     return {
         region: RegionLoad(
             region=region,
-            ready=sum(replica.ready for replica in replicas),
+            serving=_serving(replicas, heard, signals),
             pending=sum(replica.state is ReplicaState.STARTING for replica in replicas),
             rps=signals.over_region(region, blocks).requests / duration_s if duration_s > 0 else 0.0,
             service_s=costs[region].now_s or everywhere.now_s,
@@ -122,6 +129,15 @@ def loads(fleet: Fleet, signals: Signals, light_speedup: float, policy: Policy) 
         )
         for region, replicas in by_region.items()
     }
+
+
+def _serving(replicas: list[Replica], heard: frozenset[HostId], signals: Signals) -> frozenset[ReplicaId]:
+    """Two paths: what an agent last said counts while it is fresh, and beyond that while the counters still move."""
+    return frozenset(
+        replica.id
+        for replica in replicas
+        if replica.ready and (replica.locality.host in heard or signals.replica_trust.get(replica.id) is Trust.FRESH)
+    )
 
 
 @dataclass(frozen=True, slots=True)

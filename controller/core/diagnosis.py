@@ -21,6 +21,8 @@ from controller.core.signals import Block, Signals, Tally, total
 from controller.core.traffic import regions_raised
 from slo_rules.model import Slo
 
+COVERED_MIN = 0.75
+"""Share of the diagnosis window that a tally must cover: a replica that was not scraped lately shows another time."""
 Evidence = tuple[tuple[str, str], ...]
 
 
@@ -131,9 +133,10 @@ def _troubled(detected: Detected, fleet: Fleet) -> dict[Region, float]:
 def _soft(region: Region, since_unix_s: float, case: Case) -> list[Finding]:
     """The differential: own change, sick replicas, sick region, overload, or unexplained.
 
-    A region that nobody asked for anything lately shows nothing: its alarm fades or the first probe renews it.
+    A region that nobody asked for anything lately shows nothing: its alarm fades or the first probe renews it. Right after
+    a restart or a gap in the counters nothing can be compared yet, and the next block is waited for.
     """
-    if case.region_tally(region).requests <= 0:
+    if case.region_tally(region).requests <= 0 or not _enough_is_comparable(region, case):
         return []
     blamed = _own_change(region, since_unix_s, case)
     if blamed is not None:
@@ -204,10 +207,12 @@ def _bad_change(record: ActionRecord, region: Region, since_unix_s: float) -> Fi
 # ── one replica ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def slowest_replica(region: Region, blocks: tuple[Block, ...], fleet: Fleet, policy: Policy) -> ReplicaId | None:
     """The replica that worked most slowly, if it stood out from its peers over `blocks`; None when nobody did."""
-    rtf = {replica.id: rtf_now for replica in fleet.replicas(region) if (rtf_now := _rtf(replica, blocks)) > 0}
-    worst = max(rtf, key=lambda replica: (rtf[replica], replica), default=None)
-    others = [value for replica, value in rtf.items() if replica != worst]
-    return worst if worst is not None and others and rtf[worst] >= policy.slow_ratio * median(others) else None
+    rtf = {replica: rtf_then for replica in fleet.replicas(region) if (rtf_then := _rtf(replica, blocks)) > 0}
+    worst = max(rtf, key=lambda replica: (rtf[replica], replica.id), default=None)
+    if worst is None:
+        return None
+    peers = [value for replica, value in rtf.items() if replica != worst and replica.profile == worst.profile]
+    return worst.id if peers and rtf[worst] >= policy.slow_ratio * median(peers) else None
 
 
 def _rtf(replica: Replica, blocks: tuple[Block, ...]) -> float:
@@ -215,9 +220,9 @@ def _rtf(replica: Replica, blocks: tuple[Block, ...]) -> float:
 
 
 def _sick_replicas(region: Region, case: Case) -> list[tuple[Replica, Evidence]]:
-    """Replicas worse than their peers; nobody when half of them or more are, for then it is not the replica."""
+    """Replicas worse than their peers; nobody when more than half of them are, for then it is not the replica."""
     busy = [(replica, case.tally(replica)) for replica in case.fleet.replicas(region) if replica.ready]
-    busy = [(replica, tally) for replica, tally in busy if tally.admitted > 0 and tally.audio_s > 0]
+    busy = [(replica, tally) for replica, tally in busy if _is_comparable(replica, tally, case)]
     sick: list[tuple[Replica, Evidence]] = []
     for replica, tally in busy:
         peers = [t for other, t in busy if other.id != replica.id and other.profile == replica.profile]
@@ -225,6 +230,19 @@ def _sick_replicas(region: Region, case: Case) -> list[tuple[Replica, Evidence]]
         if evidence:
             sick.append((replica, evidence))
     return sick if 2 * len(sick) <= len(busy) else []
+
+
+def _enough_is_comparable(region: Region, case: Case) -> bool:
+    seen = [(r, case.tally(r)) for r in case.fleet.replicas(region) if r.ready]
+    seen = [(replica, tally) for replica, tally in seen if tally.audio_s > 0]
+    return 2 * sum(_is_comparable(replica, tally, case) for replica, tally in seen) >= len(seen)
+
+
+def _is_comparable(replica: Replica, tally: Tally, case: Case) -> bool:
+    """True when the tally is about this incarnation, did some work, and covers the same time as its peers' tallies."""
+    window_s = case.policy.diagnosis_blocks * case.policy.block_s
+    covered = tally.span_s >= COVERED_MIN * window_s
+    return covered and tally.audio_s > 0 and replica.state_age_s >= window_s
 
 
 def _worse_than(tally: Tally, peers: list[Tally], case: Case) -> Evidence:

@@ -11,7 +11,7 @@ from controller.core.actions import ActionKind, ActionRecord, Stage, Verdict
 from controller.core.capacity import FULL_PROFILE, RegionLoad, region_is_light
 from controller.core.diagnosis import slowest_replica
 from controller.core.fleet import Replica
-from controller.core.ledger import COMPENSATION, LOOP, PROFILE, SCALE, TRAFFIC, regions_of
+from controller.core.ledger import COMPENSATION, LOOP, PROFILE, SCALE, TRAFFIC, regions_of, unhelpful_streak
 from controller.core.plans import Plan, restart, scale_in, scale_out, switch_profile, toward_home
 from controller.core.situation import Situation
 from controller.core.traffic import row_of
@@ -59,7 +59,7 @@ def _sick_replica(load: RegionLoad, situation: Situation) -> Plan | None:
     """A replica that made the last step home fail: invisible while little is asked of it, so it is repaired first."""
     region = load.region
     last = situation.ledger.newest(frozenset({ActionKind.RETURN_TRAFFIC, ActionKind.RESTORE_PROFILE}), region)
-    if last is None or last.verdict is not Verdict.WORSE:
+    if last is None or last.verdict is None or last.verdict is Verdict.IMPROVED:
         return None
     blocks = situation.signals.since(last.intended_unix_s)
     slowest = slowest_replica(region, blocks, situation.fleet, situation.policy)
@@ -92,18 +92,14 @@ def _traffic_home(load: RegionLoad, situation: Situation) -> Plan | None:
 
 
 def _return_wait_s(region: Region, situation: Situation) -> float:
-    """Short between steps that went well; doubled for every probe in a row that made things worse."""
+    """Short between steps that went well; doubled for every probe in a row that did not."""
     since_unix_s = situation.now_unix_s - situation.policy.history_s
     probes = situation.ledger.tried(ActionKind.RETURN_TRAFFIC, region, since_unix_s)
-    worse = 0
-    for probe in reversed(probes):
-        if probe.verdict is not Verdict.WORSE:
-            break
-        worse += 1
+    failed = unhelpful_streak(probes)
     last = situation.ledger.newest(TRAFFIC, region)
     if last is not None and last.action.kind is ActionKind.RETURN_TRAFFIC and last.verdict is Verdict.IMPROVED:
         return 0.0
-    return min(situation.policy.return_wait_s * 2.0 ** min(worse, 16), situation.policy.return_wait_s_max)
+    return min(situation.policy.return_wait_s * 2.0 ** min(failed, 16), situation.policy.return_wait_s_max)
 
 
 def _full_quality(load: RegionLoad, situation: Situation) -> Plan | None:

@@ -113,12 +113,13 @@ def _relief(region: Region, situation: Situation) -> Rungs:
 
 
 def _replacement(region: Region, situation: Situation) -> Action | None:
-    """One more replica if what still serves there is too little; a silent host does not count as serving."""
+    """One more replica if what still serves there, and is about to, is too little."""
     load = situation.load(region)
-    heard = {h.id for h in situation.fleet.hosts if h.report_age_s <= situation.policy.report_age_s_max}
-    serving = sum(replica.ready and replica.locality.host in heard for replica in situation.fleet.replicas(region))
-    short = serving < situation.policy.replicas_min_of(region)
-    if load is not None and (short or needs_capacity(load, serving + load.pending, situation.policy)):
+    if load is None:
+        return None
+    coming = load.ready + load.pending
+    short = coming < situation.policy.replicas_min_of(region)
+    if short or needs_capacity(load, coming, situation.policy):
         return scale_out(situation.fleet, region, situation.policy)
     return None
 

@@ -187,7 +187,7 @@ def _has_rested(question: Question) -> Refusal | None:
 
 
 # ── capacity ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _left(question: Question) -> tuple[Replica, list[Replica]] | None:
+def _left(question: Question) -> tuple[Replica, frozenset[ReplicaId]] | None:
     """The serving target and who would serve without it; None when the target serves nobody anyway."""
     taken = taken_from(question.action)
     target = question.fleet.replica(taken[2]) if taken is not None else None
@@ -195,7 +195,8 @@ def _left(question: Question) -> tuple[Replica, list[Replica]] | None:
         return None
     going = {other[2] for record in question.ledger.open if (other := taken_from(record.action)) is not None}
     going |= {target.id, *question.ledger.traffic.cordoned}
-    return target, [r for r in question.fleet.replicas(target.region) if r.ready and r.id not in going]
+    load = question.ledger.loads.get(target.region)
+    return target, (load.serving if load is not None else frozenset()) - going
 
 
 def _somebody_is_left(question: Question) -> Refusal | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from contracts.vocabulary import FULL_FP32, Region, ReplicaId
 from controller.core.actions import ActionRecord, Restart, Stage
-from controller.core.ledger import taken_from
+from controller.core.ledger import LOOP, taken_from
 from controller.core.policy import Policy
 from controller.journal.memory import MemoryJournal
 from controller.simulation.faults import FaultKind
@@ -56,6 +56,7 @@ class Watchman:
                 self.known.add(record.id)
                 self._capacity_is_kept(record, open_)
                 self._nothing_is_done_blindly(record)
+                self._the_sick_are_treated(record)
 
     def not_home(self) -> Iterator[str]:
         """What is not as it was configured, to be asked after a long calm."""
@@ -129,6 +130,20 @@ class Watchman:
         needed_rps = min(demand[taken[1]] for _at_s, demand in self.demand)
         if sum(1.0 / SERVICE_S[replica.profile] for replica in left) < needed_rps:
             msg = f"{record.action.kind} of {taken[2]} leaves {len(left)} replicas for {needed_rps:.0f} requests per second"
+            raise ViolatedError(msg)
+
+    def _the_sick_are_treated(self, record: ActionRecord) -> None:
+        """The loop takes down no replica that is well: overload and bad neighbours are no reason to restart it."""
+        action = record.action
+        if not isinstance(action, Restart) or not action.graceful or record.origin != LOOP:
+            return
+        replica = next((r for r in self.world.replicas(action.region) if r.id == action.replica), None)
+        was_sick = any(
+            self.world.faults.active(FaultKind.SICK_DEVICE, self.world.now_s - ago_s, action.replica)
+            for ago_s in (0.0, DEMAND_MEMORY_S)
+        )
+        if replica is not None and replica.serves and replica.slowness <= 1.0 and not was_sick:
+            msg = f"{action.kind} of {action.replica}, which is well"
             raise ViolatedError(msg)
 
     def _is_thought_to_serve(self, replica: ReplicaId) -> bool:
