@@ -104,6 +104,7 @@ class ControlLoop:
         self._memory = Memory()
         self._published: Published | None = None
         self._plans: tuple[GatewayPlan, ...] = ()
+        self._led_since_s = 0.0
         self._ticked_monotonic_s: float | None = None
         self.view = LoopView()
 
@@ -118,6 +119,9 @@ class ControlLoop:
             self._take_over(lease.epoch)
 
         tick = await self._gather(now_unix_s, lease.epoch)
+        if not self._is_warm(tick):
+            log.info("agents_awaited", epoch=lease.epoch)
+            return
         output = think(tick, self._memory, self._policy, self._phases)
         try:
             if not output.record.empty:
@@ -176,6 +180,7 @@ class ControlLoop:
         """Bring the world to what is journaled; safe to repeat, because everything offered has a key or a version."""
         self._replicas.offer(tuple((issued.host, issued.order) for issued in output.orders))
         self._replicas.settle(output.settled)
+        # Nothing is shed here: replicas refuse by themselves and count it as bad, a gateway's refusal nobody would see.
         rendered = render_gateway_plans(fleet, output.traffic, {}, self._policy.gateways)
         plans = keep_former(self._plans, rendered)
         if not plans:
@@ -207,6 +212,16 @@ class ControlLoop:
     def _take_over(self, epoch: int) -> None:
         log.info("leadership_taken", holder=self._holder, epoch=epoch)
         self._memory, self._published, self._plans = Memory(), None, ()
+        self._led_since_s = self._clock.monotonic_s()
+        self.view = replace(self.view, leader=True, epoch=epoch, leader_name=self._holder)
+
+    def _is_warm(self, tick: TickInput) -> bool:
+        """False while gateways still send to replicas whose agents have not yet reported to this new leader."""
+        if self._published is not None or self._clock.monotonic_s() - self._led_since_s >= self._policy.takeover_s:
+            return True
+        known = {replica.id for replica in tick.fleet.replicas()}
+        read = (gateway for gateway in tick.gateways if isinstance(gateway, GatewayObservation))
+        return all(replica in known for gateway in read for replica, _in_flight in gateway.in_flight)
 
     def _stand_by(self, leader_name: str) -> None:
         if self.view.leader:

@@ -47,7 +47,8 @@ def _configured_again(load: RegionLoad, situation: Situation) -> Plan | None:
     """A region that lost a replica for good gets another one."""
     replicas_min = situation.policy.replicas_min_of(load.region)
     present = sum(1 for replica in situation.fleet.replicas(load.region) if replica.state in _COUNTED)
-    if present >= replicas_min or _by_hand(situation.ledger.newest(SCALE, load.region)):
+    settled = situation.calm_s(load.region) >= situation.policy.takeover_s  # not every host need have reported yet
+    if present >= replicas_min or not settled or _by_hand(situation.ledger.newest(SCALE, load.region)):
         return None
     action = scale_out(situation.fleet, load.region, situation.policy)
     if action is None:

@@ -20,6 +20,8 @@ class Policy:
     """Pace of the loop: a tenth of the fastest soft detection, half of the promised 10 s for hard faults."""
     lease_s: float = 15.0
     """Three ticks: two lost renewals are survived, and a dead leader is replaced within 15 s."""
+    takeover_s: float = 30.0
+    """How long a new leader waits for agents whose replicas the gateways know: a list without them would cut them off."""
     history_s: float = DAY_S
     """How far back closed actions count: attempt caps are per day."""
     source_timeout_s: float = 3.0
