@@ -10,7 +10,7 @@ from chassis.clock import Clock
 from trimtab.chaos.processes import NoSuchTargetError, ProcessTree, send_signal
 from trimtab.stack.model import Listener
 
-SLOW_PERIOD_S = 0.040
+SLOW_PERIOD_S = 0.050
 """Far below a probe's deadline (250 ms): the region is slow, never dead."""
 SLOW_STOPPED_RATIO = 0.8
 """Share of each period spent stopped: work takes five times as long."""
@@ -66,9 +66,14 @@ class SlowRegion:
     stopped_ratio: float = SLOW_STOPPED_RATIO
 
     def __post_init__(self) -> None:
-        if not 0 < self.stopped_ratio <= SLOW_RATIO_MAX:
-            msg = f"stopped_ratio is {self.stopped_ratio}: choose 0 to {SLOW_RATIO_MAX}; more is a freeze"
+        self.slow_by(self.stopped_ratio)
+
+    def slow_by(self, stopped_ratio: float) -> None:
+        """Change the share of each period that is spent stopped, also while running."""
+        if not 0 < stopped_ratio <= SLOW_RATIO_MAX:
+            msg = f"stopped_ratio is {stopped_ratio}: choose 0 to {SLOW_RATIO_MAX}; more is a freeze"
             raise ValueError(msg)
+        self.stopped_ratio = stopped_ratio
 
     async def run(self, *, duration_s: float, stop: asyncio.Event) -> None:
         """Slow them until `stop` is set or `duration_s` (at most `FAULT_S_MAX`) is over; they always go on afterwards."""

@@ -8,6 +8,9 @@ from trimtab.load.records import Tally
 
 SERVING_AGAIN_S_MAX = 3.0
 """Promised for a hung or killed replica: probes notice within a second, a warm spare takes over within two."""
+IMPROVED = "improved"
+CARRIED_OUT = frozenset({IMPROVED, "no_effect", "inconclusive"})
+"""Verdicts of actions that were executed and left in place; failed and worse ones were not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,9 @@ class Promise:
     """What one scenario must keep."""
 
     actions: tuple[str, ...] = ()
-    """Kinds of action that must have happened and must have closed well."""
+    """Kinds of action that must have been carried out to a verdict."""
+    improved: tuple[str, ...] = ()
+    """At least one action of one of these kinds must have been verified as an improvement."""
     mitigate_s_max: float | None = None
     """None: no promise about the time, only that it happens."""
     nothing_lost: bool = True
@@ -57,8 +62,10 @@ def _healing_problems(promise: Promise, seen: Seen) -> Iterable[str]:
 
 def _action_problems(promise: Promise, actions: tuple[ActionLine, ...]) -> Iterable[str]:
     for kind in promise.actions:
-        if not any(action.kind == kind and action.verdict for action in actions):
+        if not any(action.kind == kind and action.verdict in CARRIED_OUT for action in actions):
             yield f"no finished {kind}"
+    if promise.improved and not any(a.kind in promise.improved and a.verdict == IMPROVED for a in actions):
+        yield f"no {' or '.join(promise.improved)} that was verified to help"
     for action in actions:
         if action.executions > 1:
             yield f"{action.kind} {action.subject} was executed {action.executions} times"

@@ -48,6 +48,10 @@ class Narrator:
         """Something the demo breaks."""
         self._line("fault", "bold red", text)
 
+    def supervisor(self, text: str) -> None:
+        """Something the supervisor of the processes did."""
+        self._line("supervisor", "bold magenta", text)
+
     def load(self, text: str) -> None:
         """What clients feel."""
         self._line("load", "dim", text)

@@ -1,7 +1,6 @@
 """What the demo found: one value per scenario, as a table for people and as JSON for machines."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +26,11 @@ class ActionLine:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioReport:
-    """One fault and what became of it. Durations count from the fault, `restore_s` from its end."""
+    """One fault and what became of it.
+
+    `detect_s` and `mitigate_s` count from the fault, or, where a fault grows until it is felt, from the first request that
+    suffered; `restore_s` counts from the end of the fault.
+    """
 
     name: str
     fault: str
@@ -79,19 +82,7 @@ def write_report(report: DemoReport, path: Path) -> None:
 
 def as_table(report: DemoReport) -> Table:
     """The final table."""
-    columns = (
-        "fault",
-        "detected by",
-        "actions",
-        "detect",
-        "mitigate",
-        "restore",
-        "sent",
-        "refused",
-        "late",
-        "failed",
-        "verdict",
-    )
+    columns = ("fault", "detected by", "actions", "detect", "mitigate", "restore", "requests", "verdict")
     table = Table(*columns, title="What happened", title_justify="left", show_lines=True)
     for scenario in report.scenarios:
         style = "red" if scenario.problems else "green"
@@ -102,14 +93,14 @@ def as_table(report: DemoReport) -> Table:
             _seconds(scenario.detect_s),
             _seconds(scenario.mitigate_s),
             _seconds(scenario.restore_s),
-            *(str(count) for count in _counts(scenario.requests)),
+            _requests_text(scenario.requests),
             f"[{style}]{scenario.verdict}[/]",
         )
     return table
 
 
-def _counts(requests: Tally) -> Sequence[int]:
-    return (requests.sent, requests.refused, requests.late, requests.failed)
+def _requests_text(requests: Tally) -> str:
+    return f"{requests.sent} sent\n{requests.refused} refused\n{requests.late} late\n{requests.failed} failed"
 
 
 def _action_text(action: ActionLine) -> str:

@@ -68,7 +68,7 @@ def demo_settings(home: Path, voice_dir: Path, port_offset: int) -> StackSetting
         home=home,
         voice_dir=voice_dir,
         port_offset=port_offset,
-        total_budget_s=4.0,  # a request that waits longer than this is refused: a backlog may not outlive its surge by much
+        total_budget_s=2.5,  # who would wait longer is refused at once: a backlog may not outlive its cause by much
         controller_env=tuple(DEMO_POLICY.items()),
     )
 
@@ -99,10 +99,16 @@ async def _perform(choices: DemoChoices, plan: StackPlan, narrator: Narrator, cl
 async def _running(plan: StackPlan, home: Path, narrator: Narrator) -> AsyncIterator[None]:
     stop, ready = asyncio.Event(), asyncio.Event()
 
+    restarts: dict[str, int] = {}
+
     def watch(state: StackState) -> None:
         if state.phase is Phase.READY and not ready.is_set():
             narrator.say(f"{len(state.parts)} processes are ready; their logs are in {home / 'logs'}")
             ready.set()
+        for part in state.parts:
+            if part.pid and part.restarts > restarts.get(part.name, 0):
+                restarts[part.name] = part.restarts
+                narrator.supervisor(f"started {part.name} again, as process {part.pid}")
 
     async with asyncio.TaskGroup() as group:
         group.create_task(run_until(plan, home, stop, watch))
@@ -125,7 +131,8 @@ async def _play(choices: DemoChoices, plan: StackPlan, narrator: Narrator, clock
     measured, sizing = await _size_up(choices, load, narrator, clock)
     async with ControllerApi(plan.controller.url, token=tokens.operator if tokens else "") as api:
         story = StoryTail(api, clock, narrator)
-        world = World(api, load, story, ProcessTree(os.getpid()), clock, narrator, sizing, plan, home)
+        tree, replicas = ProcessTree(os.getpid()), choices.settings.replicas
+        world = World(api, load, story, tree, clock, narrator, sizing, plan, home, replicas)
         scenarios = await _live_through(choices.scenarios, world)
     load.close()
     report = DemoReport(

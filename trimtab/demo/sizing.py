@@ -6,7 +6,7 @@ sentences per second the whole machine speaks when it never rests.
 
 from dataclasses import dataclass
 
-BASE_UTILISATION = 0.3
+BASE_UTILISATION = 0.35
 """Steady load as a share of full capacity: one region must be able to carry it alone, beside everything else that runs
 on these cores."""
 SURGE_UTILISATION = 1.7

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from chassis.clock import Clock
-from contracts.vocabulary import OrderKey, Region
+from contracts.vocabulary import FULL_FP32, OrderKey, Region, ReplicaState
 from trimtab.api_bodies import Action, Fleet, Replica
 from trimtab.api_client import ApiError, ControllerApi
 from trimtab.chaos.processes import ProcessTree
@@ -17,6 +17,7 @@ from trimtab.demo.receipts import executions
 from trimtab.demo.report import ActionLine
 from trimtab.demo.sizing import Sizing
 from trimtab.demo.tail import StoryTail
+from trimtab.demo.timeline import is_bad
 from trimtab.load.generator import LoadGenerator
 from trimtab.load.records import Record
 from trimtab.stack.model import Listener, StackPlan
@@ -25,6 +26,7 @@ POLL_S = 0.25
 ACTIONS_MAX = 100
 """Newest actions looked at: a whole demo takes about twenty."""
 READY_POLL_S = 0.05
+READY, STOPPED = ReplicaState.READY.value, ReplicaState.STOPPED.value
 READY_LOOK_S = 0.5
 """A frozen replica accepts and never answers: one look may not take longer."""
 
@@ -42,6 +44,8 @@ class World:
     sizing: Sizing
     plan: StackPlan
     home: Path
+    replicas: int
+    """Per region, when nothing is wrong."""
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -73,10 +77,15 @@ class World:
                 await self.clock.sleep(READY_POLL_S)
         return None
 
+    async def serving(self, region: Region) -> tuple[Replica, ...]:
+        """The region's ready replicas."""
+        return tuple(replica for replica in (await self.api.fleet()).replicas(region) if replica.state == READY)
+
     async def is_home(self) -> bool:
-        """Every replica ready at full quality, every gateway serves its own region alone, and nothing is open."""
+        """As at the start: so many replicas at full quality, every gateway with its own region, and nothing open."""
         fleet = await self.api.fleet()
-        return _is_home(fleet, self.regions) and not await self.api.actions(open_only=True, limit=10)
+        is_same = all(_is_home(fleet, region, self.replicas) for region in self.regions)
+        return is_same and not await self.api.actions(open_only=True, limit=1)
 
     async def finished(self, kind: str, since_unix_s: float, *, within_s: float) -> Action | None:
         """The first action of that kind intended since then that is closed; None when there is none within that time."""
@@ -97,6 +106,12 @@ class World:
         found = [action for action in await self.api.actions(limit=ACTIONS_MAX) if action.intended_unix_s >= unix_s]
         return tuple(_line(action, times) for action in reversed(found))
 
+    def suffers(self, last_s: float, region: Region | None = None) -> bool:
+        """True when at least half of what ended in the last seconds was late, refused or lost."""
+        from_s = self.clock.monotonic_s() - last_s
+        ended = [r for r in self.load.records if r.sent_s + r.latency_s >= from_s and region in {None, r.gateway}]
+        return bool(ended) and 2 * sum(is_bad(record, self.sizing.threshold_s) for record in ended) >= len(ended)
+
     def sent_since(self, monotonic_s: float, region: Region | None = None) -> list[Record]:
         """Requests sent since, to one gateway or to all."""
         return [r for r in self.load.since(monotonic_s) if region in {None, r.gateway}]
@@ -107,16 +122,10 @@ def listener_of(replica: Replica) -> Listener:
     return Listener(replica.address, replica.port)
 
 
-def _is_home(fleet: Fleet, regions: tuple[Region, ...]) -> bool:
-    serving = [replica for replica in fleet.replicas() if replica.state != "stopped"]
-    profiles = {replica.profile for replica in serving}
-    at_home = all(fleet.share(region, region) == 1.0 for region in regions)
-    return (
-        at_home
-        and all(replica.state == "ready" for replica in serving)
-        and len(profiles) == 1
-        and "full" in str(profiles)
-    )
+def _is_home(fleet: Fleet, region: Region, replicas: int) -> bool:
+    serving = [replica for replica in fleet.replicas(region) if replica.state != STOPPED]
+    at_full = all(replica.state == READY and replica.profile == FULL_FP32.id for replica in serving)
+    return at_full and len(serving) == replicas and fleet.share(region, region) == 1.0
 
 
 def _line(action: Action, times: dict[OrderKey, int]) -> ActionLine:

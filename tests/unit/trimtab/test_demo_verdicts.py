@@ -16,7 +16,7 @@ from trimtab.load.records import Fate, Record, Tally
 REQUESTS = Tally(sent=100, spoken=100, late=3, refused=0, failed=0)
 RESTARTED = ActionLine(id="a1", kind="restart", subject="eu-west-a-0", verdict="improved", executions=1)
 WELL = Seen(actions=(RESTARTED,), detected=True, mitigate_s=1.2, restore_s=2.0, requests=REQUESTS)
-STRICT = Promise(actions=("restart",), mitigate_s_max=3.0, nothing_refused=True)
+STRICT = Promise(actions=("restart",), improved=("restart",), mitigate_s_max=3.0, nothing_refused=True)
 
 
 def test_what_kept_every_promise_has_no_problems() -> None:
@@ -26,12 +26,11 @@ def test_what_kept_every_promise_has_no_problems() -> None:
 @pytest.mark.parametrize(
     ("seen", "problem"),
     [
+        (replace(WELL, actions=(replace(RESTARTED, verdict="inconclusive"),)), "no restart that was verified to help"),
         (replace(WELL, detected=False), "never detected"),
         (replace(WELL, mitigate_s=None), "not mitigated"),
         (replace(WELL, mitigate_s=3.4), "mitigated after 3.4 s, promised 3 s"),
         (replace(WELL, restore_s=None), "not restored"),
-        (replace(WELL, actions=()), "no finished restart"),
-        (replace(WELL, actions=(replace(RESTARTED, verdict=""),)), "no finished restart"),
         (replace(WELL, actions=(replace(RESTARTED, executions=2),)), "restart eu-west-a-0 was executed 2 times"),
         (replace(WELL, requests=replace(REQUESTS, failed=1)), "1 requests lost"),
         (replace(WELL, requests=replace(REQUESTS, refused=2)), "2 requests refused"),
@@ -40,6 +39,12 @@ def test_what_kept_every_promise_has_no_problems() -> None:
 )
 def test_every_broken_promise_is_named(seen: Seen, problem: str) -> None:
     assert broken(STRICT, seen) == (problem,)
+
+
+@pytest.mark.parametrize("verdict", ["", "failed", "worse"])
+def test_an_action_that_was_not_carried_out_does_not_count(verdict: str) -> None:
+    seen = replace(WELL, actions=(replace(RESTARTED, verdict=verdict),))
+    assert broken(Promise(actions=("restart",)), seen) == ("no finished restart",)
 
 
 def test_refusals_are_fine_where_admission_control_is_the_point() -> None:

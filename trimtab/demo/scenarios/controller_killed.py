@@ -17,7 +17,7 @@ FINISHED_WITHIN_S = 60.0
 
 async def controller_killed(world: World) -> ScenarioReport:
     """Ask for a graceful restart, kill the controller once its order is out, wait for the verdict."""
-    before = (await world.api.fleet()).replicas(world.regions[-1])[0]
+    before = (await world.serving(world.regions[-1]))[0]
     sent_from_s, at_unix_s = world.clock.monotonic_s(), world.clock.now_unix_s()
     world.narrator.say(f"an operator asks for a restart of {before.replica}")
     await world.api.ask("restart", {"replica": before.replica})

@@ -59,3 +59,8 @@ def judged(outcome: Outcome, promise: Promise, world: World) -> ScenarioReport:
 def facts_of(line: Decision) -> tuple[str, ...]:
     """The first few numbers of a line of the story."""
     return tuple(f"{name}={value}" for name, value in list(line.evidence.items())[:EVIDENCE_MAX])
+
+
+def finding_of(line: Decision) -> str:
+    """What was found, without what is done about it."""
+    return line.summary.partition(" So: ")[0]

@@ -31,7 +31,7 @@ async def replica_killed(world: World) -> ScenarioReport:
 
 
 async def _lose(world: World, *, name: str, fault: str, break_it: Break, number: int) -> ScenarioReport:
-    victim = (await world.api.fleet()).replicas(world.regions[0])[number]
+    victim = (await world.serving(world.regions[0]))[number]
     sent_from_s, at_unix_s = world.clock.monotonic_s(), world.clock.now_unix_s()
     pid = break_it(world.tree, listener_of(victim))
     world.narrator.fault(f"{fault}: {victim.replica}, process {pid}")

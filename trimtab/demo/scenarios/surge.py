@@ -5,13 +5,17 @@ import asyncio
 from trimtab.api_bodies import Decision
 from trimtab.demo.checks import Promise
 from trimtab.demo.report import ScenarioReport
-from trimtab.demo.scenarios.observed import Outcome, facts_of, judged
-from trimtab.demo.timeline import well_since
+from trimtab.demo.scenarios.observed import Outcome, facts_of, finding_of, judged
+from trimtab.demo.scenarios.suffering import Span, detect_and_mitigate, grow_until_felt
 from trimtab.demo.world import World
 from trimtab.load.generator import Stream
 
-PROMISE = Promise(actions=("switch_profile", "restore_profile"))
-DETECT_WITHIN_S = 45.0
+PROMISE = Promise(actions=("switch_profile", "restore_profile"), improved=("switch_profile", "scale_out"))
+STEPS_MAX = 4
+"""More waves of the same size than this would be more than the light profile carries, too."""
+STEP_RATIO = 0.4
+"""Of the full-quality capacity, per further wave."""
+DETECT_WITHIN_S = 60.0
 RELIEVED_WITHIN_S = 45.0
 SCALE_OUT_WITHIN_S = 20.0
 """A debt of quality that lasts is paid with capacity; how fast depends on the machine, so it is shown, not promised."""
@@ -21,38 +25,40 @@ HOME_WITHIN_S = 120.0
 async def surge(world: World) -> ScenarioReport:
     """Add load until every region speaks light and that is verified; then take the load away."""
     sizing = world.sizing
-    sent_from_s, at_unix_s = world.clock.monotonic_s(), world.clock.now_unix_s()
+    began_s, began_unix_s = world.clock.monotonic_s(), world.clock.now_unix_s()
     stop = asyncio.Event()
-    total_rps = sizing.base_rps + sizing.surge_rps
-    world.narrator.fault(f"load rises from {sizing.base_rps:.1f} to {total_rps:.1f} sentences per second")
-    lasts_s = DETECT_WITHIN_S + RELIEVED_WITHIN_S + SCALE_OUT_WITHIN_S
+    rates = [sizing.base_rps, sizing.surge_rps]
     async with asyncio.TaskGroup() as group:
-        stream = Stream("surge", world.regions, sizing.surge_rps, lasts_s)
-        group.create_task(world.load.run(stream, stop))
-        begun = await world.story.wait_for(at_unix_s, _is_act, within_s=DETECT_WITHIN_S)
-        if begun is not None and await world.finished("switch_profile", at_unix_s, within_s=RELIEVED_WITHIN_S):
-            await world.finished("scale_out", at_unix_s, within_s=SCALE_OUT_WITHIN_S)
-        ended_s = world.clock.monotonic_s()
+
+        def add(rate_rps: float) -> None:
+            lasts_s = DETECT_WITHIN_S + RELIEVED_WITHIN_S + SCALE_OUT_WITHIN_S
+            group.create_task(world.load.run(Stream("surge", world.regions, rate_rps, lasts_s), stop))
+
+        def another_wave() -> None:
+            rates.append(STEP_RATIO * sizing.full_rps)
+            add(rates[-1])
+            world.narrator.fault(f"load rises to {sum(rates):.1f} sentences per second")
+
+        add(sizing.surge_rps)
+        world.narrator.fault(f"load rises from {sizing.base_rps:.1f} to {sum(rates):.1f} sentences per second")
+        group.create_task(grow_until_felt(world, [another_wave] * STEPS_MAX, region=None, is_over=stop.is_set))
+        begun = await world.story.wait_for(began_unix_s, _is_act, within_s=DETECT_WITHIN_S)
+        if begun is not None and await world.finished("switch_profile", began_unix_s, within_s=RELIEVED_WITHIN_S):
+            await world.finished("scale_out", began_unix_s, within_s=SCALE_OUT_WITHIN_S)
+        span = Span(began_s, began_unix_s, ended_s=world.clock.monotonic_s())
         stop.set()
     world.narrator.fault("the surge is over")
     restore_s = await world.until(world.is_home, within_s=HOME_WITHIN_S)
-    records = world.sent_since(sent_from_s)
-    detect_s = None if begun is None else begun.at_unix_s - at_unix_s
-    well_s = well_since(
-        records,
-        from_s=sent_from_s + (detect_s or 0.0),
-        until_s=ended_s,
-        threshold_s=sizing.threshold_s,
-        objective=sizing.objective,
-    )
+    records = world.sent_since(began_s)
+    detect_s, mitigate_s = detect_and_mitigate(records, begun, span, world)
     outcome = Outcome(
         name="surge",
-        fault=f"load of {total_rps:.0f}/s, {total_rps / (sizing.full_rps):.1f} times full-quality capacity",
-        detected_by="loop (overload)" if begun else "",
+        fault=f"load of {sum(rates):.0f}/s, {sum(rates) / sizing.full_rps:.1f} times full-quality capacity",
+        detected_by=f"loop: {finding_of(begun)}" if begun else "",
         evidence=facts_of(begun) if begun else (),
-        actions=await world.actions_since(at_unix_s),
+        actions=await world.actions_since(began_unix_s),
         detect_s=detect_s,
-        mitigate_s=None if well_s is None else well_s - sent_from_s,
+        mitigate_s=mitigate_s,
         restore_s=restore_s,
         records=tuple(records),
     )
