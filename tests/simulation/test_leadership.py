@@ -1,0 +1,101 @@
+"""The shell around the phases: what it does before it knows enough, and when the world does not answer."""
+
+import asyncio
+from dataclasses import replace
+
+from controller.core.fleet import Fleet
+from controller.ports import Applied, Rejected, Unknown
+from controller.rehearsal.run import BRISK, Rehearsal, Script
+
+
+class Reports:
+    """A fleet source of which only some agents have reported."""
+
+    def __init__(self, inner, hosts):
+        self.inner, self.hosts = inner, hosts
+
+    def fleet(self):
+        return Fleet(hosts=tuple(host for host in self.inner.fleet().hosts if host.id in self.hosts))
+
+
+def test_a_new_leader_does_not_cut_off_replicas_whose_agents_it_has_not_heard():
+    rehearsal = Rehearsal(Script(seed=1))
+    asyncio.run(rehearsal.play(30))
+    rehearsal.controllers[:] = [rehearsal.new_controller("controller-b")]
+    loop = rehearsal.controllers[0]
+    everybody = loop._fleet
+    loop._fleet = Reports(everybody, {"eu-west-a"})
+    endpoints = len(rehearsal.world.gateways["eu-west"].plan.endpoints)
+    asyncio.run(rehearsal.play(60))
+    assert loop.view.leader
+    assert loop.tick_age_s() is None
+    assert len(rehearsal.world.gateways["eu-west"].plan.endpoints) == endpoints
+    loop._fleet = everybody
+    asyncio.run(rehearsal.play(70))
+    assert loop.view.published_version == "controller-b-1"
+    assert loop.tick_age_s() is not None
+
+
+def test_a_new_leader_does_not_wait_for_ever():
+    rehearsal = Rehearsal(Script(seed=1))
+    asyncio.run(rehearsal.play(30))
+    rehearsal.controllers[:] = [rehearsal.new_controller("controller-b")]
+    loop = rehearsal.controllers[0]
+    loop._fleet = Reports(loop._fleet, {"eu-west-a", "eu-west-b", "us-east-a"})
+    asyncio.run(rehearsal.play(50 + BRISK.takeover_s))
+    assert loop.view.published_version == "controller-b-1"
+
+
+class Gateways:
+    """A traffic driver that answers as told."""
+
+    def __init__(self, inner, confirmations, apply_s=0.0):
+        self.inner, self.confirmations, self.apply_s, self.applied = inner, confirmations, apply_s, 0
+
+    async def apply(self, plans):
+        self.applied += 1
+        await asyncio.sleep(self.apply_s)
+        return await self.inner.apply(plans)
+
+    async def confirm(self, version, timeout_s):
+        return self.confirmations.pop(0) if self.confirmations else Applied(version)
+
+    async def observe(self):
+        return await self.inner.observe()
+
+
+def test_unchanged_plans_are_not_published_again_and_an_unknown_one_is_asked_for_again():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    loop._traffic = Gateways(loop._traffic, [Unknown("no answer"), Rejected("bad"), Unknown("no answer")])
+    confirmed = []
+    for end_s in (5, 10, 15, 20, 25):
+        asyncio.run(rehearsal.play(end_s))
+        confirmed.append(loop.view.published_confirmed)
+    assert confirmed == [False, False, False, True, True]
+    assert loop._traffic.applied == 1
+
+
+def test_a_publication_without_an_answer_is_repeated():
+    rehearsal = Rehearsal(Script(seed=1, policy=replace(BRISK, source_timeout_s=0.02)))
+    loop = rehearsal.controllers[0]
+    loop._traffic = Gateways(loop._traffic, [], apply_s=0.05)
+    asyncio.run(rehearsal.play(10))
+    assert loop._traffic.applied == 2
+    assert not loop.view.published_confirmed
+    loop._traffic.apply_s = 0.0
+    asyncio.run(rehearsal.play(15))
+    assert loop.view.published_confirmed
+
+
+def test_the_view_shows_what_people_ask_for():
+    rehearsal = Rehearsal(Script(seed=1))
+    asyncio.run(rehearsal.play(60))
+    view = rehearsal.controllers[0].view
+    assert view.leader
+    assert view.epoch == 1
+    assert {str(trust) for trust in view.trust.values()} == {"fresh"}
+    assert {region: load.ready for region, load in view.loads.items()} == {"eu-west": 4, "us-east": 4}
+    assert 0.3 < view.loads["eu-west"].utilisation < 0.5
+    assert view.traffic.share("eu-west", "eu-west") == 1.0
+    assert view.actions_open == 0
