@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from contracts.vocabulary import Region
+from trimtab.cli.fault_commands import tell_verdict
 from trimtab.demo.checks import Promise, Seen, broken
+from trimtab.demo.receipts import count_executions
 from trimtab.demo.report import ActionLine, DemoReport, ScenarioReport, as_json, as_table
 from trimtab.demo.sizing import RPS_MAX, Measured, size
 from trimtab.demo.timeline import CALM_S, well_since
@@ -73,6 +75,33 @@ def report(*scenarios: ScenarioReport) -> DemoReport:
 def test_one_broken_scenario_breaks_the_whole_demo() -> None:
     assert report(scenario(), scenario()).problems == ()
     assert report(scenario(), scenario("2 requests lost")).problems == ("freeze: 2 requests lost",)
+
+
+@pytest.mark.parametrize(("problems", "code"), [((), 0), (("never detected",), 1)])
+def test_the_exit_code_is_the_verdict(problems: tuple[str, ...], code: int) -> None:
+    console = Console(width=200)
+    with console.capture() as captured:
+        assert tell_verdict(report(scenario(), scenario(*problems)), console) == code
+    assert ("freeze: never detected" in captured.get()) is bool(problems)
+
+
+def test_executions_are_counted_in_the_agents_own_journals() -> None:
+    def line(key: str, status: str, executions: int = 1) -> str:
+        receipt = {"key": key, "epoch": 1, "status": status, "executions": executions}
+        return json.dumps({"kind": "receipt", "data": receipt})
+
+    lines = [
+        line("once", "running"),
+        line("once", "done"),
+        line("twice", "running"),
+        line("twice", "done"),
+        line("twice", "running"),
+        line("refused", "refused", executions=0),
+        '{"kind": "epoch", "data": 3}',
+        '{"kind": "receipt", "da',
+    ]
+    counts = count_executions(lines)
+    assert (counts["once"], counts["twice"], counts["refused"]) == (1, 2, 0)
 
 
 def test_the_json_says_the_same_as_the_table() -> None:
