@@ -104,6 +104,8 @@ def logs(
     """
     files = _log_files(session(ctx).home)
     if not name:
+        if not files:
+            typer.echo(f"no logs in {session(ctx).home} yet")
         for known, path in files.items():
             typer.echo(f"{known:32} {path}")
         return
