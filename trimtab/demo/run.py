@@ -35,7 +35,7 @@ from trimtab.stack.assemble import assemble
 from trimtab.stack.model import StackPlan
 from trimtab.stack.secrets import read_tokens
 from trimtab.stack.settings import StackSettings
-from trimtab.supervisor.errors import StackError
+from trimtab.supervisor.errors import StackError, first_cause
 from trimtab.supervisor.home_lock import lock_path, owned_home
 from trimtab.supervisor.launch import run_until
 from trimtab.supervisor.preflight import refuse_busy_listeners
@@ -91,8 +91,8 @@ async def _perform(choices: DemoChoices, plan: StackPlan, narrator: Narrator, cl
         narrator.chapter("Setting the stage")
         async with _running(plan, choices.settings.home, narrator):
             return await _play(choices, plan, narrator, clock)
-    except* StackError as failures:
-        raise StackError(str(failures.exceptions[0])) from None
+    except BaseExceptionGroup as failures:
+        raise first_cause(failures) from failures
 
 
 @asynccontextmanager

@@ -26,3 +26,9 @@ class StartFailedError(StackError):
 
 class GivenUpError(StackError):
     """A critical part failed too often in a row."""
+
+
+def first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a tree of groups: tasks that fail later usually fail because of it."""
+    first = group.exceptions[0]
+    return first_cause(first) if isinstance(first, BaseExceptionGroup) else first

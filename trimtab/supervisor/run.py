@@ -17,7 +17,7 @@ from chassis.logs import logger
 from chassis.processes import kill_group, spawn_child, stop_child
 from chassis.retry import Backoff
 from trimtab.stack.model import ProcessPlan, StackPlan
-from trimtab.supervisor.errors import GivenUpError, StackError, StartFailedError
+from trimtab.supervisor.errors import GivenUpError, StartFailedError, first_cause
 from trimtab.supervisor.preflight import last_lines, prepare
 from trimtab.supervisor.readiness import wait_ready
 from trimtab.supervisor.state import Part, PartState, Phase
@@ -64,15 +64,15 @@ class StackSupervisor:
         self._parts = {process.name: _Running(process) for process in plan.processes}
         self._phase = Phase.STARTING
         self._detail = ""
-        self._hurry = asyncio.Event()
+        self._in_a_hurry = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything and keep it running until `stop` is set; raises `StackError` when that is impossible."""
         self._tell()
         try:
             await self._keep_all(stop)
-        except* StackError as failures:
-            first = next(error for error in _leaves(failures) if isinstance(error, StackError))
+        except BaseExceptionGroup as failures:
+            first = first_cause(failures)
             self._phase, self._detail = Phase.FAILED, str(first)
             raise first from None
         finally:
@@ -80,7 +80,7 @@ class StackSupervisor:
 
     def hurry(self) -> None:
         """Stop without grace: the second Ctrl-C."""
-        self._hurry.set()
+        self._in_a_hurry = True
         for part in self._parts.values():
             if part.child is not None and part.child.returncode is None:
                 kill_group(part.child.pid)
@@ -167,7 +167,7 @@ class StackSupervisor:
 
     async def _stop(self, part: _Running) -> None:
         if part.child is not None:
-            grace_s = 0.0 if self._hurry.is_set() else part.plan.stop_grace_s
+            grace_s = 0.0 if self._in_a_hurry else part.plan.stop_grace_s
             await stop_child(part.child, grace_s=grace_s)
         self._set(part, PartState.STOPPED)
 
@@ -177,13 +177,6 @@ class StackSupervisor:
 
     def _tell(self) -> None:
         self._announce(self._phase, self._detail, tuple(part.part() for part in self._parts.values()))
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return leaves
 
 
 def _ended_early(plan: ProcessPlan, code: int) -> str:
