@@ -111,7 +111,7 @@ def loads(fleet: Fleet, signals: Signals, light_speedup: float, policy: Policy) 
     for replica in fleet.replicas():
         by_region[replica.region].append(replica)
     heard = frozenset(host.id for host in fleet.hosts if host.report_age_s <= policy.report_age_s_max)
-    costs = {region: _Costs.of(replicas, signals, blocks) for region, replicas in by_region.items()}
+    costs = {region: _Costs.of(replicas, blocks) for region, replicas in by_region.items()}
     everywhere = _Costs(
         full=[cost for found in costs.values() for cost in found.full],
         light=[cost for found in costs.values() for cost in found.light],
@@ -148,12 +148,14 @@ class _Costs:
     light: list[float]
 
     @classmethod
-    def of(cls, replicas: list[Replica], signals: Signals, blocks: tuple[Block, ...]) -> "_Costs":
+    def of(cls, replicas: list[Replica], blocks: tuple[Block, ...]) -> "_Costs":
         costs = cls([], [])
         for replica in replicas:
-            tally = signals.over_replica(replica.id, blocks)
-            if tally.admitted > 0:
-                (costs.light if is_light(replica) else costs.full).append(tally.service_s / tally.admitted)
+            tallies = [block.replicas[replica.id] for block in blocks if replica.id in block.replicas]
+            admitted = sum(tally.admitted for tally in tallies)
+            if admitted > 0:
+                cost_s = sum(tally.service_s for tally in tallies) / admitted
+                (costs.light if is_light(replica) else costs.full).append(cost_s)
         return costs
 
     @property

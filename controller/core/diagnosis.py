@@ -6,6 +6,7 @@ take capacity away. Trouble that starts right after our own action is blamed on 
 unexplained, and the loop then prefers moves that can be taken back.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -136,12 +137,14 @@ def _soft(region: Region, since_unix_s: float, case: Case) -> list[Finding]:
     A region that nobody asked for anything lately shows nothing: its alarm fades or the first probe renews it. Right after
     a restart or a gap in the counters nothing can be compared yet, and the next block is waited for.
     """
-    if case.region_tally(region).requests <= 0 or not _enough_is_comparable(region, case):
+    paces = _paces(region, case)
+    comparable = [pace for pace in paces if _is_comparable(pace, case)]
+    if case.region_tally(region).requests <= 0 or 2 * len(comparable) < len(paces):
         return []
     blamed = _own_change(region, since_unix_s, case)
     if blamed is not None:
         return [_bad_change(blamed, region, since_unix_s)]
-    sick = _sick_replicas(region, case)
+    sick = _sick_replicas(comparable, case)
     if sick:
         return [
             Finding(
@@ -219,49 +222,85 @@ def _rtf(replica: Replica, blocks: tuple[Block, ...]) -> float:
     return total(block.replicas[replica.id] for block in blocks if replica.id in block.replicas).rtf
 
 
-def _sick_replicas(region: Region, case: Case) -> list[tuple[Replica, Evidence]]:
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How one replica did over the diagnosis window."""
+
+    replica: Replica
+    tally: Tally
+    rtf: float
+    bad_ratio: float
+    wait_s: float
+
+
+def _sick_replicas(comparable: list[_Pace], case: Case) -> list[tuple[Replica, Evidence]]:
     """Replicas worse than their peers; nobody when more than half of them are, for then it is not the replica."""
-    busy = [(replica, case.tally(replica)) for replica in case.fleet.replicas(region) if replica.ready]
-    busy = [(replica, tally) for replica, tally in busy if _is_comparable(replica, tally, case)]
     sick: list[tuple[Replica, Evidence]] = []
-    for replica, tally in busy:
-        peers = [t for other, t in busy if other.id != replica.id and other.profile == replica.profile]
-        evidence = _worse_than(tally, peers, case)
-        if evidence:
-            sick.append((replica, evidence))
-    return sick if 2 * len(sick) <= len(busy) else []
+    for profile in sorted({str(pace.replica.profile) for pace in comparable}):
+        alike = [pace for pace in comparable if str(pace.replica.profile) == profile]
+        rtfs, bad_ratios = sorted(pace.rtf for pace in alike), sorted(pace.bad_ratio for pace in alike)
+        waits = sorted(pace.wait_s for pace in alike)
+        for pace in alike if len(alike) > 1 else ():
+            peers = _Peers(
+                count=len(alike) - 1,
+                rtf=median_without(rtfs, pace.rtf),
+                bad_ratio=median_without(bad_ratios, pace.bad_ratio),
+                wait_s=median_without(waits, pace.wait_s),
+            )
+            evidence = _worse_than(pace, peers, case)
+            if evidence:
+                sick.append((pace.replica, evidence))
+    return sick if 2 * len(sick) <= len(comparable) else []
 
 
-def _enough_is_comparable(region: Region, case: Case) -> bool:
-    seen = [(r, case.tally(r)) for r in case.fleet.replicas(region) if r.ready]
-    seen = [(replica, tally) for replica, tally in seen if tally.audio_s > 0]
-    return 2 * sum(_is_comparable(replica, tally, case) for replica, tally in seen) >= len(seen)
+def _paces(region: Region, case: Case) -> list[_Pace]:
+    """Every ready replica of the region that did some work."""
+    tallies = ((replica, case.tally(replica)) for replica in case.fleet.replicas(region) if replica.ready)
+    return [
+        _Pace(replica, tally, tally.rtf, tally.bad_ratio, tally.wait_s)
+        for replica, tally in tallies
+        if tally.audio_s > 0
+    ]
 
 
-def _is_comparable(replica: Replica, tally: Tally, case: Case) -> bool:
-    """True when the tally is about this incarnation, did some work, and covers the same time as its peers' tallies."""
+def _is_comparable(pace: _Pace, case: Case) -> bool:
+    """True when the tally is about this incarnation and covers the same time as its peers' tallies."""
     window_s = case.policy.diagnosis_blocks * case.policy.block_s
-    covered = tally.span_s >= COVERED_MIN * window_s
-    return covered and tally.audio_s > 0 and replica.state_age_s >= window_s
+    return pace.tally.span_s >= COVERED_MIN * window_s and pace.replica.state_age_s >= window_s
 
 
-def _worse_than(tally: Tally, peers: list[Tally], case: Case) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """Medians of the others."""
+
+    count: int
+    rtf: float
+    bad_ratio: float
+    wait_s: float
+
+
+def median_without(ordered: list[float], value: float) -> float:
+    """Median of a sorted list with one occurrence of `value` left out; at least one other value must be there."""
+    left_out = bisect_left(ordered, value)
+    rest = len(ordered) - 1
+    low, high = (rest - 1) // 2, rest // 2
+    return (ordered[low + (low >= left_out)] + ordered[high + (high >= left_out)]) / 2
+
+
+def _worse_than(pace: _Pace, peers: _Peers, case: Case) -> Evidence:
     """What shows that a replica is sick; empty when it does not stand out."""
-    if not peers:
-        return ()
-    rtf, bad_ratio = median(peer.rtf for peer in peers), median(peer.bad_ratio for peer in peers)
-    slow = rtf > 0 and tally.rtf >= case.policy.slow_ratio * rtf
-    failing = tally.bad_ratio >= max(case.policy.bad_ratio * bad_ratio, 2 * case.budget)
-    waits = max(2 * median(peer.wait_s for peer in peers), case.policy.queue_wait_s / 4)
-    failing = failing and tally.refused_ratio <= case.budget and tally.wait_s <= waits  # a longer queue explains it
+    slow = peers.rtf > 0 and pace.rtf >= case.policy.slow_ratio * peers.rtf
+    failing = pace.bad_ratio >= max(case.policy.bad_ratio * peers.bad_ratio, 2 * case.budget)
+    waits_s = max(2 * peers.wait_s, case.policy.queue_wait_s / 4)  # a longer queue would explain it
+    failing = failing and pace.tally.refused_ratio <= case.budget and pace.wait_s <= waits_s
     if not slow and not failing:
         return ()
     return (
-        ("rtf", f"{tally.rtf:.3f}"),
-        ("peers_rtf", f"{rtf:.3f}"),
-        ("bad_ratio", f"{tally.bad_ratio:.3f}"),
-        ("peers_bad_ratio", f"{bad_ratio:.3f}"),
-        ("peers", str(len(peers))),
+        ("rtf", f"{pace.rtf:.3f}"),
+        ("peers_rtf", f"{peers.rtf:.3f}"),
+        ("bad_ratio", f"{pace.bad_ratio:.3f}"),
+        ("peers_bad_ratio", f"{peers.bad_ratio:.3f}"),
+        ("peers", str(peers.count)),
     )
 
 

@@ -3,8 +3,8 @@
 Built once per tick from the agents' reports; every phase reads the same snapshot, so a tick cannot contradict itself.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from contracts.vocabulary import HostId, Locality, ProfileId, ReflexKind, Region, ReplicaId, ReplicaState
 
@@ -81,29 +81,55 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Every host that has ever reported to this leader and was not forgotten."""
+    """Every host that has ever reported to this leader and was not forgotten.
+
+    Indexed once, when it is built: every phase asks for regions and replicas many times.
+    """
 
     hosts: tuple[Host, ...]
+    _by_region: Mapping[Region, tuple[Replica, ...]] = field(init=False, repr=False, compare=False)
+    _by_id: Mapping[ReplicaId, Replica] = field(init=False, repr=False, compare=False)
+    _hosts_by_id: Mapping[HostId, Host] = field(init=False, repr=False, compare=False)
+    _hosts_by_region: Mapping[Region, tuple[Host, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        hosts: dict[Region, list[Host]] = {}
+        for host in self.hosts:
+            hosts.setdefault(host.locality.region, []).append(host)
+        hosts_by_region = {region: tuple(hosts[region]) for region in sorted(hosts)}
+        by_region = {
+            region: tuple(replica for host in found for replica in host.replicas)
+            for region, found in hosts_by_region.items()
+        }
+        object.__setattr__(self, "_hosts_by_region", hosts_by_region)
+        object.__setattr__(self, "_by_region", by_region)
+        object.__setattr__(self, "_by_id", {replica.id: replica for host in self.hosts for replica in host.replicas})
+        object.__setattr__(self, "_hosts_by_id", {host.id: host for host in self.hosts})
 
     def replicas(self, region: Region | None = None) -> Iterator[Replica]:
         """All replicas, or those of one region, in a stable order."""
+        if region is not None:
+            yield from self._by_region.get(region, ())
+            return
         for host in self.hosts:
-            for replica in host.replicas:
-                if region is None or replica.region == region:
-                    yield replica
+            yield from host.replicas
+
+    def hosts_in(self, region: Region) -> tuple[Host, ...]:
+        """Hosts of one region."""
+        return self._hosts_by_region.get(region, ())
 
     def replica(self, replica_id: ReplicaId) -> Replica | None:
         """The replica of that id; None when no report names it."""
-        return next((replica for replica in self.replicas() if replica.id == replica_id), None)
+        return self._by_id.get(replica_id)
 
     def host(self, host_id: HostId) -> Host | None:
         """The host of that id; None when it never reported."""
-        return next((host for host in self.hosts if host.id == host_id), None)
+        return self._hosts_by_id.get(host_id)
 
     @property
     def regions(self) -> tuple[Region, ...]:
         """Regions that have at least one host, sorted."""
-        return tuple(sorted({host.locality.region for host in self.hosts}))
+        return tuple(self._by_region)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contracts.vocabulary import Region, ReplicaId
 from controller.core.actions import Action, ActionKind, Shift, SwitchProfile, Verdict
 from controller.core.diagnosis import Cause, Finding
-from controller.core.ledger import COMPENSATION, target_of
+from controller.core.ledger import COMPENSATION, LOOP, target_of
 from controller.core.plans import (
     Plan,
     lighten,
@@ -27,14 +27,12 @@ from controller.core.traffic import incoming, merged, rows_changed
 Rungs = Iterator[Action | None]
 
 
-def rungs(finding: Finding, situation: Situation) -> tuple[Plan, ...]:
+def rungs(finding: Finding, situation: Situation) -> Iterator[Plan]:
     """Every remedy that exists here and has not proved useless lately, first choice first."""
-    origin = COMPENSATION if finding.cause is Cause.BAD_CHANGE else "loop"
-    return tuple(
-        Plan(action, finding.summary, finding.evidence, origin)
-        for action in LADDERS[finding.cause](finding, situation)
-        if action is not None and not _proved_useless(action, situation)
-    )
+    origin = COMPENSATION if finding.cause is Cause.BAD_CHANGE else LOOP
+    for action in LADDERS[finding.cause](finding, situation):
+        if action is not None and not _proved_useless(action, situation):
+            yield Plan(action, finding.summary, finding.evidence, origin)
 
 
 def reverse(action: Action, situation: Situation) -> Action | None:

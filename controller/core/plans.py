@@ -37,8 +37,8 @@ def switch_profile(fleet: Fleet, region: Region, after: ProfileId, policy: Polic
     """Bring every ready replica of a region that offers `after` and runs something else to it."""
     found = [
         (host.id, replica)
-        for host in fleet.hosts
-        if host.locality.region == region and host.report_age_s <= policy.report_age_s_max
+        for host in fleet.hosts_in(region)
+        if host.report_age_s <= policy.report_age_s_max
         for replica in host.replicas
         if replica.ready and replica.profile not in {after, None} and after in replica.profiles
     ]
@@ -61,9 +61,7 @@ def lighten(fleet: Fleet, region: Region, policy: Policy) -> SwitchProfile | Non
 def scale_out(fleet: Fleet, region: Region, policy: Policy) -> ScaleOut | None:
     """One more replica, on the reporting host of the region with most free slots, on the profile the region runs."""
     hosts = [
-        host
-        for host in fleet.hosts
-        if host.locality.region == region and host.free_slots and host.report_age_s <= policy.report_age_s_max
+        host for host in fleet.hosts_in(region) if host.free_slots and host.report_age_s <= policy.report_age_s_max
     ]
     if not hosts:
         return None

@@ -41,7 +41,7 @@ from controller.core.refusals import (
     TargetChanged,
 )
 from controller.core.signals import KNOWN, Trust
-from controller.core.traffic import incoming, regions_raised
+from controller.core.traffic import incoming, regions_raised, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +233,14 @@ def _receivers_can_carry(question: Question) -> Refusal | None:
     action = question.action
     if not isinstance(action, Shift):
         return None
+    before, after = rows_of(action.before), rows_of(action.after)
     for region in sorted(regions_raised(action.before, action.after)):
         load = question.ledger.loads.get(region)
         if load is None or not load.known or load.ready == 0:
             return StaleSignals(source=f"the load of {region}", state="unknown")
         added = sum(
-            question.ledger.demand_rps(gateway)
-            * (action.after.share(gateway, region) - action.before.share(gateway, region))
-            for gateway in {share.gateway for share in action.after.shares}
+            question.ledger.demand_rps(gateway) * (row.get(region, 0.0) - before.get(gateway, {}).get(region, 0.0))
+            for gateway, row in after.items()
         )
         utilisation = load.utilisation + added * load.service_s / (load.ready * load.workers)
         if utilisation > question.policy.utilisation_max + 1e-6:

@@ -31,10 +31,11 @@ def render_gateway_plans(
     routable = frozenset(endpoint.region for endpoint in endpoints if not endpoint.draining)
     if not routable:
         return ()
+    rows = rows_of(intent)
     return tuple(
         GatewayPlan(
             gateway=gateway,
-            shares=_renormalised(intent, gateway, routable),
+            shares=_renormalised(gateway, rows.get(gateway, {}), routable),
             endpoints=endpoints,
             shed_ratio=shed.get(gateway, 0.0),
         )
@@ -51,11 +52,13 @@ def keep_former(former: tuple[GatewayPlan, ...], rendered: tuple[GatewayPlan, ..
 def complete(intent: TrafficIntent | None, regions: Iterable[Region]) -> TrafficIntent:
     """The same intent with a row for every gateway and region: what was never mentioned is at home."""
     places = tuple(sorted(regions))
-    home = home_traffic(places)
     if intent is None:
-        return home
-    known_gateways = {share.gateway for share in intent.shares}
+        return home_traffic(places)
     known = {(share.gateway, share.region) for share in intent.shares}
+    if all((gateway, region) in known for gateway in places for region in places):
+        return intent
+    home = home_traffic(places)
+    known_gateways = {share.gateway for share in intent.shares}
     added = tuple(
         share if share.gateway not in known_gateways else RegionShare(share.gateway, share.region, 0.0)
         for share in home.shares
@@ -73,6 +76,14 @@ def with_row(intent: TrafficIntent, gateway: Region, row: Mapping[Region, float]
     return TrafficIntent(shares=shares, cordoned=intent.cordoned)
 
 
+def rows_of(intent: TrafficIntent) -> dict[Region, dict[Region, float]]:
+    """Every gateway's shares, read in one go."""
+    rows: dict[Region, dict[Region, float]] = {}
+    for share in intent.shares:
+        rows.setdefault(share.gateway, {})[share.region] = share.share
+    return rows
+
+
 def row_of(intent: TrafficIntent, gateway: Region) -> dict[Region, float]:
     """One gateway's shares."""
     return {share.region: share.share for share in intent.shares if share.gateway == gateway}
@@ -80,8 +91,8 @@ def row_of(intent: TrafficIntent, gateway: Region) -> dict[Region, float]:
 
 def rows_changed(before: TrafficIntent, after: TrafficIntent) -> tuple[Region, ...]:
     """Gateways whose shares differ."""
-    gateways = sorted({share.gateway for share in after.shares})
-    return tuple(gateway for gateway in gateways if row_of(before, gateway) != row_of(after, gateway))
+    rows_before, rows_after = rows_of(before), rows_of(after)
+    return tuple(gateway for gateway in sorted(rows_after) if rows_before.get(gateway, {}) != rows_after[gateway])
 
 
 def merged(intent: TrafficIntent, before: TrafficIntent, after: TrafficIntent) -> TrafficIntent:
@@ -98,8 +109,11 @@ def incoming(intent: TrafficIntent, region: Region) -> float:
 
 def regions_raised(before: TrafficIntent, after: TrafficIntent) -> frozenset[Region]:
     """Regions that get more than before."""
-    regions = {share.region for share in after.shares}
-    return frozenset(region for region in regions if incoming(after, region) > incoming(before, region) + 1e-9)
+    change: dict[Region, float] = {}
+    for sign, intent in ((-1.0, before), (1.0, after)):
+        for share in intent.shares:
+            change[share.region] = change.get(share.region, 0.0) + sign * share.share
+    return frozenset(region for region, more in change.items() if more > 1e-9)  # noqa: PLR2004  # rounding, not traffic
 
 
 def regions_changed(before: TrafficIntent, after: TrafficIntent) -> frozenset[Region]:
@@ -121,10 +135,10 @@ def _is_listed(replica: Replica) -> bool:
 
 
 def _renormalised(
-    intent: TrafficIntent, gateway: Region, routable: frozenset[Region]
+    gateway: Region, row: Mapping[Region, float], routable: frozenset[Region]
 ) -> tuple[tuple[Region, float], ...]:
     """Wanted shares over the regions that can be reached; home, then anywhere, when none of the wanted ones can."""
-    wanted = {region: intent.share(gateway, region) for region in sorted(routable)}
+    wanted = {region: row.get(region, 0.0) for region in sorted(routable)}
     whole = sum(wanted.values())
     if whole <= 0:
         targets = [gateway] if gateway in routable else sorted(routable)

@@ -133,7 +133,7 @@ def test_without_room_there_is_no_shift(make, fleet):
 
 @given(
     rps=st.floats(0.5, 27),
-    others=st.lists(st.floats(0, 1), min_size=3, max_size=3),
+    others=st.lists(st.integers(0, 9), min_size=3, max_size=3),
     step=st.sampled_from([0.1, 0.5, 1.0]),
 )
 def test_every_row_always_sums_to_one(make, rps, others, step):
