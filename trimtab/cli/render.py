@@ -38,7 +38,9 @@ def follow_start(out: Console) -> Callable[[StackState], None]:
 
     def watch(state: StackState) -> None:
         for part in state.parts:
-            if part.state is not shown.get(part.name, PartState.WAITING):
+            former = shown.get(part.name, PartState.WAITING)
+            never_ran = former is PartState.WAITING and part.state is PartState.STOPPED
+            if part.state is not former and not never_ran:
                 out.print(f"  {part.name}: {part.state}" + (f" (process {part.pid})" if part.pid else ""))
             shown[part.name] = part.state
         if state.phase not in announced:

@@ -58,7 +58,7 @@ def start_detached(argv: Sequence[str], home: Path) -> StackState:
         if state is not None and state.supervisor_pid == daemon.pid and state.phase is Phase.READY:
             return state
         if daemon.poll() is not None:
-            raise StackError("\n".join(["the stack did not start:", *last_lines(log, lines_max=20)]))
+            raise StackError(_last_words(daemon.pid, home, log))
         blocking_sleep(POLL_S)
     daemon.terminate()
     msg = f"the stack was not ready within {DETACHED_READY_WITHIN_S:g} s; see {log}"
@@ -116,3 +116,11 @@ def _supervisor(plan: StackPlan, home: Path, watch: Watch) -> StackSupervisor:
         watch(state)
 
     return StackSupervisor(plan=plan, clock=clock, rng=random.Random(), announce=announce)  # noqa: S311  # spreads restarts, guards nothing
+
+
+def _last_words(pid: int, home: Path, log: Path) -> str:
+    """Why the daemon ended: by its own account, else the end of what it printed."""
+    state = read_state(home)
+    if state is not None and state.supervisor_pid == pid and state.detail:
+        return state.detail
+    return "\n".join(["the stack did not start:", *last_lines(log)])

@@ -10,7 +10,7 @@ from trimtab.stack.model import Listener, ProcessPlan, RenderedFile, StackPlan
 from trimtab.supervisor.errors import PortBusyError
 
 LOG_BYTES_MAX = 16 * 1024 * 1024
-"""A log that grew beyond this is set aside at the next start; one generation is kept."""
+"""A log that grew beyond this is set aside at the next restart of its process."""
 
 
 def refuse_busy_listeners(plan: StackPlan) -> None:
@@ -54,7 +54,13 @@ def prepare(process: ProcessPlan) -> None:
     for file in process.files:
         _write(file)
     if process.log.exists() and process.log.stat().st_size > LOG_BYTES_MAX:
-        process.log.replace(process.log.with_suffix(".log.1"))
+        set_aside(process.log)
+
+
+def set_aside(log: Path) -> None:
+    """Begin a new log; one former generation is kept."""
+    if log.exists():
+        log.replace(log.with_suffix(".log.1"))
 
 
 def last_lines(log: Path, *, lines_max: int = 12, bytes_max: int = 8192) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from chassis.processes import kill_group, spawn_child, stop_child
 from chassis.retry import Backoff
 from trimtab.stack.model import ProcessPlan, StackPlan
 from trimtab.supervisor.errors import GivenUpError, StartFailedError, first_cause
-from trimtab.supervisor.preflight import last_lines, prepare
+from trimtab.supervisor.preflight import last_lines, prepare, set_aside
 from trimtab.supervisor.readiness import wait_ready
 from trimtab.supervisor.state import Part, PartState, Phase
 
@@ -69,6 +69,8 @@ class StackSupervisor:
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything and keep it running until `stop` is set; raises `StackError` when that is impossible."""
         self._tell()
+        for process in self._plan.processes:
+            set_aside(process.log)  # so that the end of a log is about this run
         try:
             await self._keep_all(stop)
         except BaseExceptionGroup as failures:
