@@ -9,7 +9,8 @@ tick, and everything begun counts against the budgets of what is decided after i
 from dataclasses import dataclass, replace
 from itertools import count
 
-from controller.core.actions import ActionId, ActionRecord, Expectation, Restart, Stage
+from contracts.vocabulary import Region
+from controller.core.actions import Action, ActionId, ActionRecord, Expectation, Restart, Shift, Stage
 from controller.core.diagnosis import Cause, Finding
 from controller.core.homecoming import homeward
 from controller.core.intents import SetPaused, plan_for
@@ -29,6 +30,7 @@ from controller.core.refusals import (
 from controller.core.scopes import measure, scope_of
 from controller.core.situation import Situation
 from controller.core.story import OperatorIntent
+from controller.core.traffic import regions_raised
 
 WAIT = (Cooldown, HostBusy, Paused, RegionBudget, RegionBusy, StaleSignals)
 """Refusals that time lifts."""
@@ -166,13 +168,17 @@ def _is_treated(finding: Finding, situation: Situation) -> bool:
         if taken is not None and taken[2] == finding.subject:
             return True
         heals_the_dead = isinstance(record.action, Restart) and not record.action.graceful
-        if (
-            finding.cause is not Cause.REPLICA_DOWN
-            and not heals_the_dead
-            and finding.region in regions_of(record.action)
-        ):
+        is_soft = finding.cause is not Cause.REPLICA_DOWN and not heals_the_dead
+        if is_soft and finding.region in _tried_on(record.action):
             return True
     return False
+
+
+def _tried_on(action: Action) -> frozenset[Region]:
+    """Regions in which the action is an experiment; one that a return merely relieves may be treated meanwhile."""
+    if isinstance(action, Shift):
+        return regions_raised(action.before, action.after) | {action.region}
+    return regions_of(action)
 
 
 def _after(situation: Situation, decision: Decision) -> Situation:
