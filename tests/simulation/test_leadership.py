@@ -46,6 +46,18 @@ def test_a_new_leader_does_not_wait_for_ever():
     assert loop.view.published_version == "controller-b-1"
 
 
+def test_who_leads_again_trusts_nothing_it_remembers():
+    rehearsal = Rehearsal(Script(seed=1))
+    first = rehearsal.controllers[0]
+    asyncio.run(rehearsal.play(30))
+    rehearsal.controllers[:] = [rehearsal.new_controller("controller-b")]
+    asyncio.run(rehearsal.play(60))
+    rehearsal.controllers[:] = [first]
+    asyncio.run(rehearsal.play(90))
+    assert first.view.epoch == 3
+    assert rehearsal.world.gateways["eu-west"].version == "controller-1-2", "its former plans may long be replaced"
+
+
 class Gateways:
     """A traffic driver that answers as told."""
 

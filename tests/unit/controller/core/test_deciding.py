@@ -168,6 +168,8 @@ def test_traffic_comes_home_in_steps(make, fleet, share, step):
 def test_traffic_stays_away_while_home_is_in_trouble_or_could_not_carry_it(make, fleet):
     ledger = make.ledger(fleet, traffic=away(make, fleet, 0.0))
     assert "return_traffic" not in kinds(decided(make, fleet, finding(make, Cause.REGION_SLOW), ledger=ledger))
+    silent = finding(make, Cause.HOST_SILENT, "eu-west-a")
+    assert kinds(decided(make, fleet, silent, ledger=ledger)) == []
     busy = make.ledger(fleet, rps=40.0, traffic=away(make, fleet, 0.5))
     assert kinds(decided(make, fleet, ledger=busy)) == []
 

@@ -75,6 +75,12 @@ def test_half_of_the_replicas_being_slow_can_still_be_told_but_more_is_the_regio
     assert causes(make, fleet, dict.fromkeys(names[:3], slow)) == [(Cause.REGION_SLOW, "eu-west")]
 
 
+def test_two_slow_ones_of_three_are_no_exception_but_the_region(make):
+    fleet = make.grid(hosts=3, each=1)
+    special = dict.fromkeys(("eu-west-a-0", "eu-west-b-0"), make.tally(bad=0.8, rtf=0.4))
+    assert causes(make, fleet, special) == [(Cause.REGION_SLOW, "eu-west")]
+
+
 def test_one_region_that_fails_while_others_keep_their_objective_is_the_region(make, fleet):
     special = in_region(fleet, "eu-west", make.tally(bad=0.3))
     assert causes(make, fleet, special) == [(Cause.REGION_SLOW, "eu-west")]

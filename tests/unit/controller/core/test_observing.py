@@ -36,7 +36,9 @@ def test_a_block_holds_exactly_what_happened_in_it(make):
 
 def test_a_counter_that_fell_belongs_to_a_new_incarnation_and_counts_from_zero(make):
     *_, last = watch(make, at(make, 0, good=1000, bad=30), at(make, 1, good=1010, bad=30), at(make, 2, good=7, bad=2))
-    assert last.closed.replicas["eu-west-a-0"].slos["first-audio"] == (7, 2)
+    tally = last.closed.replicas["eu-west-a-0"]
+    assert tally.slos["first-audio"] == (7, 2)
+    assert (tally.admitted, tally.audio_s, tally.service_s) == pytest.approx((9, 9, 0.9))
 
 
 def test_an_slo_that_appears_counts_from_zero(make):
