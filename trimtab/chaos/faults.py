@@ -12,8 +12,8 @@ from trimtab.stack.model import Listener
 
 SLOW_PERIOD_S = 0.050
 """Far below a probe's deadline (250 ms): the region is slow, never dead."""
-SLOW_STOPPED_RATIO = 0.8
-"""Share of each period spent stopped: work takes five times as long."""
+SLOW_STOPPED_RATIO = 0.85
+"""Share of each period spent stopped: work takes almost seven times as long."""
 SLOW_RATIO_MAX = 0.9
 FAULT_S_MAX = 300.0
 """A fault that nobody ends ends itself."""
@@ -34,7 +34,7 @@ class FaultName(StrEnum):
 FAULTS = {
     FaultName.FREEZE_REPLICA: "SIGSTOP one replica: its port stays open and nothing answers; the agent restarts it",
     FaultName.KILL_REPLICA: "SIGKILL one replica: the agent notices the exit and starts it again",
-    FaultName.SLOW_REGION: "slow every replica of a region to a fifth of its speed; the loop shifts its traffic away",
+    FaultName.SLOW_REGION: "slow every replica of a region to a seventh of its speed; the loop shifts its traffic away",
     FaultName.SURGE: "extra load of real sentences; the loop switches to the light profile and scales out",
     FaultName.KILL_CONTROLLER: "SIGKILL the controller; its successor goes on from the journal",
 }

@@ -13,7 +13,7 @@ DEMO_POLICY = {
     "CLEAR_BLOCKS": "2",
     "LATCH_S": "6",
     "DIAGNOSIS_BLOCKS": "4",
-    "SLOW_RATIO": "2.0",  # two replicas differ by half when each has spoken only a handful of sentences
+    "SLOW_RATIO": "1.7",  # two equal replicas differ by half when each has spoken only a handful of sentences
     "REFUSED_COUNT_MIN": "5",
     "BAD_CHANGE_S": "10",
     "COOLDOWN_S": "5",

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 BASE_UTILISATION = 0.35
 """Steady load as a share of full capacity: one region must be able to carry it alone, beside everything else that runs
 on these cores."""
-SURGE_UTILISATION = 1.7
-"""Surge as a share of full capacity: far too much for full quality, and well below the light profile's capacity, which
-is 2.6 times (slowest machine seen) to 6 times as large."""
+SURGE_UTILISATION = 1.35
+"""First wave of the surge as a share of full capacity: just too much for full quality. It grows until it is felt, so it
+needs no margin; the light profile's capacity (2.6 times on the slowest machine seen) does, for neighbours that wake up."""
 THRESHOLD_OVER_P95 = 2.5
-"""A healthy sentence stays well under the objective's threshold; one at a fifth of the speed is well over it."""
+"""A healthy sentence stays well under the objective's threshold; one at a seventh of the speed is well over it."""
 THRESHOLD_S_MIN = 0.25
 """Below it the scheduler of a busy machine, not the system under test, would decide."""
 OBJECTIVE = 0.9

@@ -13,8 +13,8 @@ from trimtab.demo.scenarios.suffering import Span, detect_and_mitigate, grow_unt
 from trimtab.demo.world import World, listener_of
 
 PROMISE = Promise(actions=("shift", "return_traffic"), improved=("shift",))
-WORSE = (0.85, 0.9)
-"""Stopped share of each period after the first, moderate 0.8."""
+WORSE = (0.88, 0.9)
+"""Stopped share of each period after the first, moderate one."""
 DETECT_WITHIN_S = 70.0
 VERIFY_WITHIN_S = 50.0
 HOME_WITHIN_S = 90.0
@@ -27,7 +27,7 @@ async def region_slow(world: World) -> ScenarioReport:
     began_s, began_unix_s = world.clock.monotonic_s(), world.clock.now_unix_s()
     stop = asyncio.Event()
     fault = SlowRegion(world.tree, lambda: listeners, world.clock)
-    world.narrator.fault(f"{region} gets a fifth of its time to run; its probes still pass")
+    world.narrator.fault(f"{region} gets a seventh of its time to run; its probes still pass")
 
     def worse(stopped_ratio: float) -> None:
         world.narrator.fault(f"{region} gets {1 - stopped_ratio:.0%} of its time to run")

@@ -11,10 +11,10 @@ from trimtab.demo.world import World
 from trimtab.load.generator import Stream
 
 PROMISE = Promise(actions=("switch_profile", "restore_profile"), improved=("switch_profile", "scale_out"))
-STEPS_MAX = 4
-"""More waves of the same size than this would be more than the light profile carries, too."""
-STEP_RATIO = 0.4
+STEP_RATIO = 0.25
 """Of the full-quality capacity, per further wave."""
+STEPS_MAX = 4
+"""More waves than this would be more than the light profile carries, too."""
 DETECT_WITHIN_S = 60.0
 RELIEVED_WITHIN_S = 45.0
 SCALE_OUT_WITHIN_S = 20.0
@@ -39,9 +39,13 @@ async def surge(world: World) -> ScenarioReport:
             add(rates[-1])
             world.narrator.fault(f"load rises to {sum(rates):.1f} sentences per second")
 
+        def has_acted() -> bool:
+            return bool(world.story.since(began_unix_s, _is_act))
+
         add(sizing.surge_rps)
         world.narrator.fault(f"load rises from {sizing.base_rps:.1f} to {sum(rates):.1f} sentences per second")
-        group.create_task(grow_until_felt(world, [another_wave] * STEPS_MAX, region=None, is_over=stop.is_set))
+        waves = [another_wave] * STEPS_MAX
+        group.create_task(grow_until_felt(world, waves, region=None, is_over=lambda: has_acted() or stop.is_set()))
         begun = await world.story.wait_for(began_unix_s, _is_act, within_s=DETECT_WITHIN_S)
         if begun is not None and await world.finished("switch_profile", began_unix_s, within_s=RELIEVED_WITHIN_S):
             await world.finished("scale_out", began_unix_s, within_s=SCALE_OUT_WITHIN_S)
