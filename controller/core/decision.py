@@ -27,7 +27,7 @@ from controller.core.refusals import (
     RegionBusy,
     StaleSignals,
 )
-from controller.core.scopes import measure, scope_of
+from controller.core.scopes import before_blocks, measure, scope_of
 from controller.core.situation import Situation
 from controller.core.story import OperatorIntent
 from controller.core.traffic import regions_raised
@@ -108,7 +108,7 @@ def begin(plan: Plan, situation: Situation, author: Author, number: int) -> Acti
     heals_the_dead = isinstance(plan.action, Restart) and not plan.action.graceful
     window_s = policy.verify_restart_s if heals_the_dead else policy.verify_s
     scope = scope_of(plan.action, situation.fleet)
-    blocks = situation.signals.since(now_unix_s - policy.verify_s - policy.block_s)
+    blocks = before_blocks(now_unix_s, situation.signals, policy)
     return ActionRecord(
         id=ActionId(f"{author.tick_id}-{number}"),
         action=plan.action,

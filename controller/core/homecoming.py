@@ -62,7 +62,9 @@ def _sick_replica(load: RegionLoad, situation: Situation) -> Plan | None:
     last = situation.ledger.newest(frozenset({ActionKind.RETURN_TRAFFIC, ActionKind.RESTORE_PROFILE}), region)
     if last is None or last.verdict is None or last.verdict is Verdict.IMPROVED:
         return None
-    blocks = situation.signals.since(last.intended_unix_s)
+    # only while the step was tried: what was done since (another profile, say) would make equals look different
+    tried = situation.signals.since(last.intended_unix_s)
+    blocks = tuple(block for block in tried if block.end_unix_s <= last.stage_unix_s)
     slowest = slowest_replica(region, blocks, situation.fleet, situation.policy)
     replica = situation.fleet.replica(slowest) if slowest is not None else None
     since_unix_s = last.intended_unix_s

@@ -133,6 +133,9 @@ class Policy:
     # ── verify ────────────────────────────────────────────────────────────────────────────────────────────────────────
     verify_s: float = 60.0
     """Window of a soft verdict: six blocks, three of which must carry traffic."""
+    settle_s: float = 5.0
+    """Between a relief and its window: requests admitted before it still finish late, and say nothing about it. As long
+    as the total budget that admission grants."""
     verify_restart_s: float = 20.0
     """Window after healing a dead replica: it must stay ready and make progress for two blocks."""
     verdict_events_min: int = 20

@@ -1,7 +1,7 @@
 """What an action is measured by: a scope, and bad and total events there and at its peers in the same blocks.
 
 Peers see the same hour of the day and the same text, so comparing with them keeps a falling peak from being credited to
-an action. A region's peers are the regions that the action does not touch; a replica's are the others of its region.
+an action. A region's peers are the regions that nothing was done to meanwhile; a replica's are the others of its region.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from contracts.vocabulary import Region, ReplicaId
 from controller.core.actions import Action, ActionKind, Measure, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
 from controller.core.fleet import Fleet
 from controller.core.ledger import regions_of
+from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally
 
 FLEET = "fleet"
@@ -43,17 +44,25 @@ def scope_of(action: Action, fleet: Fleet) -> Scope:
             return Scope(f"region={action.region}", None, frozenset({action.region}))
 
 
-def measure(scope: Scope, signals: Signals, blocks: tuple[Block, ...], fleet: Fleet) -> Measure:
-    """Events in the scope and at its peers over `blocks`."""
+def measure(
+    scope: Scope, signals: Signals, blocks: tuple[Block, ...], fleet: Fleet, treated: frozenset[Region] = frozenset()
+) -> Measure:
+    """Events in the scope and at its peers over `blocks`; regions in `treated` were acted on too and are no peers."""
     if scope.replica is not None:
         peers = [r.id for region in scope.regions for r in fleet.replicas(region) if r.id != scope.replica]
         bad, total = _sum([signals.over_replica(scope.replica, blocks)])
         peer_bad, peer_total = _sum(signals.over_replica(peer, blocks) for peer in peers)
     else:
         bad, total = _sum(signals.over_region(region, blocks) for region in scope.regions)
-        others = [region for region in fleet.regions if region not in scope.regions]
+        others = [region for region in fleet.regions if region not in scope.regions | treated]
         peer_bad, peer_total = _sum(signals.over_region(region, blocks) for region in others)
     return Measure(bad, total, peer_bad, peer_total)
+
+
+def before_blocks(intended_unix_s: float, signals: Signals, policy: Policy) -> tuple[Block, ...]:
+    """The blocks that an action begun at `intended_unix_s` is compared with."""
+    since_unix_s = intended_unix_s - policy.verify_s - policy.block_s
+    return tuple(block for block in signals.since(since_unix_s) if block.end_unix_s <= intended_unix_s)
 
 
 def _sum(tallies: Iterable[Tally]) -> tuple[float, float]:

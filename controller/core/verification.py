@@ -9,14 +9,15 @@ once; too little traffic is called inconclusive, never success.
 from dataclasses import dataclass, replace
 from math import sqrt
 
+from contracts.vocabulary import Region
 from controller.core.actions import ActionId, ActionKind, ActionRecord, Measure, Restart, Stage, Verdict
 from controller.core.actuation import close
 from controller.core.decision import Author, begin
 from controller.core.ladders import reverse
-from controller.core.ledger import COMPENSATION, LOOP, describe
+from controller.core.ledger import COMPENSATION, LOOP, describe, regions_of
 from controller.core.plans import Plan
 from controller.core.policy import Policy
-from controller.core.scopes import measure, scope_of
+from controller.core.scopes import Scope, before_blocks, measure, scope_of
 from controller.core.situation import Situation
 
 GIVES_BACK = frozenset({ActionKind.RETURN_TRAFFIC, ActionKind.RESTORE_PROFILE, ActionKind.SCALE_IN})
@@ -78,7 +79,12 @@ def _due_unix_s(record: ActionRecord, situation: Situation) -> float:
     """A measured verdict waits for the block that spans the end of its window."""
     is_healing = isinstance(record.action, Restart) and not record.action.graceful
     extra_s = 0.0 if is_healing else situation.policy.block_s
-    return record.stage_unix_s + record.expectation.window_s + extra_s
+    return _settled_unix_s(record, situation) + record.expectation.window_s + extra_s
+
+
+def _settled_unix_s(record: ActionRecord, situation: Situation) -> float:
+    """When the window begins: a relief is not judged by the backlog that it found."""
+    return record.stage_unix_s + (situation.policy.settle_s if record.action.kind in RELIEVES else 0.0)
 
 
 def _healed(action: Restart, situation: Situation) -> tuple[Verdict, str]:
@@ -94,10 +100,10 @@ def _healed(action: Restart, situation: Situation) -> tuple[Verdict, str]:
 
 
 def _measured(record: ActionRecord, error_budget: float, situation: Situation) -> tuple[Verdict, str]:
-    scope = scope_of(record.action, situation.fleet)
-    blocks = situation.signals.since(record.stage_unix_s)
-    after = measure(scope, situation.signals, blocks, situation.fleet)
-    before = record.expectation.before
+    scope, treated = scope_of(record.action, situation.fleet), _treated(record, situation)
+    blocks = situation.signals.since(_settled_unix_s(record, situation))
+    after = measure(scope, situation.signals, blocks, situation.fleet, treated)
+    before = _before(record, scope, treated, situation)
     verdict, effect = compare(before, after, error_budget, situation.policy)
     kind = record.action.kind
     grown = before.total > 0 and after.total > GROWTH * before.total
@@ -106,6 +112,26 @@ def _measured(record: ActionRecord, error_budget: float, situation: Situation) -
     if verdict is Verdict.NO_EFFECT and kind in GIVES_BACK:
         verdict = Verdict.INCONCLUSIVE
     return verdict, _sentence(before, after, effect)
+
+
+def _treated(record: ActionRecord, situation: Situation) -> frozenset[Region]:
+    """Regions that other actions changed meanwhile: relieved at the same moment, they would hide the relief."""
+    others = (
+        other
+        for other in situation.ledger.actions
+        if other.id != record.id and (other.stage is not Stage.CLOSED or other.stage_unix_s >= record.intended_unix_s)
+    )
+    return frozenset(region for other in others for region in regions_of(other.action))
+
+
+def _before(record: ActionRecord, scope: Scope, treated: frozenset[Region], situation: Situation) -> Measure:
+    """What was measured when the action began, its peers restricted to those that still are peers."""
+    stored = record.expectation.before
+    if not treated - scope.regions:
+        return stored
+    blocks = before_blocks(record.intended_unix_s, situation.signals, situation.policy)
+    peers = measure(scope, situation.signals, blocks, situation.fleet, treated)
+    return replace(stored, peer_bad=peers.peer_bad, peer_total=peers.peer_total)
 
 
 def _sentence(before: Measure, after: Measure, effect: float) -> str:

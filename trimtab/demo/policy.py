@@ -24,6 +24,7 @@ DEMO_POLICY = {
     "RUNG_MEMORY_S": "60",
     "DRAIN_S": "10",
     "VERIFY_S": "8",
+    "SETTLE_S": "4",  # the total budget of a demo's replicas
     "VERIFY_RESTART_S": "6",
     "VERDICT_EVENTS_MIN": "6",
 }

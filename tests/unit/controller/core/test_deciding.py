@@ -194,10 +194,17 @@ def test_a_good_probe_is_followed_at_once(make, fleet):
 
 
 def test_a_replica_that_made_the_step_home_fail_is_repaired_first(make, fleet):
-    ledger = make.ledger(fleet, probe(make, fleet, Verdict.WORSE, 30.0), traffic=away(make, fleet, 0.0))
+    failed = probe(make, fleet, Verdict.WORSE, 30.0)
     signals = make.signals(fleet, {"eu-west-b-1": make.tally(rtf=0.4)})
-    (act,) = decided(make, fleet, ledger=ledger, signals=signals)
-    assert act.record.action == make.restart("eu-west-b-1")
+
+    def answered(step):
+        ledger = make.ledger(fleet, step, traffic=away(make, fleet, 0.0))
+        return [act.record.action for act in decided(make, fleet, ledger=ledger, signals=signals)]
+
+    while_it_was_tried = replace(failed, intended_unix_s=failed.stage_unix_s - 30.0)
+    assert answered(while_it_was_tried) == [make.restart("eu-west-b-1")]
+    only_afterwards = replace(failed, intended_unix_s=failed.stage_unix_s - 5.0)
+    assert answered(only_afterwards) == []
 
 
 def test_full_quality_returns_when_it_fits(make):

@@ -10,7 +10,7 @@ from controller.core.decision import Author
 from controller.core.fleet import home_traffic
 from controller.core.ledger import COMPENSATION
 from controller.core.plans import scale_in, scale_out, switch_profile
-from controller.core.signals import Signals
+from controller.core.signals import Signals, total
 from controller.core.traffic import with_row
 from controller.core.verification import compare, verify
 
@@ -55,7 +55,8 @@ NO_EVENTS = Measure(0, 0, 0, 0)
 
 
 def due(make, action, before=NO_EVENTS, **fields):
-    record = make.record(action, Stage.VERIFYING, make.policy.verify_s + make.policy.block_s + 1, **fields)
+    age_s = make.policy.settle_s + make.policy.verify_s + make.policy.block_s + 1
+    record = make.record(action, Stage.VERIFYING, age_s, **fields)
     return replace(record, expectation=replace(record.expectation, before=before))
 
 
@@ -147,6 +148,38 @@ def test_relief_is_not_blamed_for_demand_that_grew_meanwhile(make, fleet):
 def test_one_more_replica_never_made_things_worse(make, fleet):
     record = due(make, scale_out(fleet, "eu-west", make.policy), Measure(96, 960, 1, 960))
     assert judged(make, fleet, record, in_region(make, fleet, "eu-west", bad=0.7)).record.verdict is Verdict.NO_EFFECT
+
+
+def test_a_relief_is_not_judged_by_the_backlog_it_found(make, fleet):
+    action = switch_profile(fleet, "eu-west", LIGHT_INT8.id, make.policy)
+    record = due(make, action, Measure(154, 960, 1, 960))
+    signals = make.signals(fleet, count=8)
+    backlog = {r.id: make.tally(bad=1.0) for r in fleet.replicas("eu-west")}
+    start = record.stage_unix_s
+
+    def judged_with(bad_until_unix_s):
+        blocks = tuple(
+            replace(b, regions={**b.regions, "eu-west": total(backlog.values())})
+            if b.start_unix_s < bad_until_unix_s
+            else b
+            for b in signals.blocks
+        )
+        situation = make.situation(fleet, signals=replace(signals, blocks=blocks, closed=blocks[-1]))
+        return verify(record, BUDGET, situation, AUTHOR).record.verdict
+
+    assert judged_with(start + make.policy.settle_s) is Verdict.IMPROVED
+    assert judged_with(start + 1000.0) is not Verdict.IMPROVED
+
+
+def test_regions_relieved_at_the_same_moment_do_not_hide_the_relief(make, fleet):
+    west, east = (switch_profile(fleet, region, LIGHT_INT8.id, make.policy) for region in ("eu-west", "us-east"))
+    record = due(make, west, Measure(900, 1000, 900, 1000))
+    both_half_well = {replica.id: make.tally(bad=0.2) for replica in fleet.replicas()}
+    alone = judged(make, fleet, record, both_half_well)
+    assert alone.record.verdict is Verdict.NO_EFFECT
+    other = replace(due(make, east), id="a2")
+    together = judged(make, fleet, record, both_half_well, ledger=make.ledger(fleet, record, other))
+    assert together.record.verdict is Verdict.IMPROVED
 
 
 def test_without_traffic_nothing_is_claimed(make, fleet):
