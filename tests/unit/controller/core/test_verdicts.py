@@ -151,24 +151,26 @@ def test_one_more_replica_never_made_things_worse(make, fleet):
 
 
 def test_a_relief_is_not_judged_by_the_backlog_it_found(make, fleet):
-    action = switch_profile(fleet, "eu-west", LIGHT_INT8.id, make.policy)
-    record = due(make, action, Measure(154, 960, 1, 960))
-    signals = make.signals(fleet, count=8)
-    backlog = {r.id: make.tally(bad=1.0) for r in fleet.replicas("eu-west")}
-    start = record.stage_unix_s
+    policy = replace(make.policy, settle_s=20.0)
+    window_s = policy.settle_s + policy.verify_s + policy.block_s + 1
+    record = make.record(switch_profile(fleet, "eu-west", LIGHT_INT8.id, policy), Stage.VERIFYING, window_s)
+    before = Measure(154, 960, 1, 960)
+    record = replace(record, expectation=replace(record.expectation, before=before))
+    backlog = total(make.tally(bad=1.0) for _ in fleet.replicas("eu-west"))
+    signals = make.signals(fleet, count=10)
 
     def judged_with(bad_until_unix_s):
         blocks = tuple(
-            replace(b, regions={**b.regions, "eu-west": total(backlog.values())})
-            if b.start_unix_s < bad_until_unix_s
-            else b
-            for b in signals.blocks
+            replace(block, regions={**block.regions, "eu-west": backlog})
+            if block.start_unix_s < bad_until_unix_s
+            else block
+            for block in signals.blocks
         )
-        situation = make.situation(fleet, signals=replace(signals, blocks=blocks, closed=blocks[-1]))
+        situation = make.situation(fleet, signals=replace(signals, blocks=blocks), policy=policy)
         return verify(record, BUDGET, situation, AUTHOR).record.verdict
 
-    assert judged_with(start + make.policy.settle_s) is Verdict.IMPROVED
-    assert judged_with(start + 1000.0) is not Verdict.IMPROVED
+    assert judged_with(record.stage_unix_s + policy.settle_s) is Verdict.IMPROVED
+    assert judged_with(record.stage_unix_s + 1000.0) is not Verdict.IMPROVED
 
 
 def test_regions_relieved_at_the_same_moment_do_not_hide_the_relief(make, fleet):
