@@ -34,7 +34,7 @@ from controller.core.policy import Policy
 from controller.core.signals import Trust
 from controller.core.telemetry import SignalSample, SourceDown
 from controller.core.tick import Memory, Phases, TickInput, TickOutput, think
-from controller.core.traffic import keep_former, render_gateway_plans
+from controller.core.traffic import clashing, keep_former, render_gateway_plans
 from controller.ports import (
     Applied,
     Confirmation,
@@ -104,6 +104,7 @@ class ControlLoop:
         self._memory = Memory()
         self._published: Published | None = None
         self._plans: tuple[GatewayPlan, ...] = ()
+        self._clashes: tuple[str, ...] = ()
         self._led_since_s = 0.0
         self._ticked_monotonic_s: float | None = None
         self.view = LoopView()
@@ -132,8 +133,8 @@ class ControlLoop:
             return
         for decision in output.record.decisions:
             log.info("decision_made", kind=decision.kind, subject=decision.subject, summary=decision.summary)
-        await self._apply(tick.fleet, output)
         self._memory = output.memory
+        await self._apply(tick.fleet, output)
         self._ticked_monotonic_s = self._clock.monotonic_s()
         self.view = self._seen(tick, output)
 
@@ -181,6 +182,7 @@ class ControlLoop:
         self._replicas.offer(tuple((issued.host, issued.order) for issued in output.orders))
         self._replicas.settle(output.settled)
         # Nothing is shed here: replicas refuse by themselves and count it as bad, a gateway's refusal nobody would see.
+        self._warn_of(clashing(fleet))
         rendered = render_gateway_plans(fleet, output.traffic, {}, self._policy.gateways)
         plans = keep_former(self._plans, rendered)
         if not plans:
@@ -195,13 +197,22 @@ class ControlLoop:
         if not self._published.confirmed:
             self._published = _after(self._published, await self._confirm(self._published.version))
 
+    def _warn_of(self, clashes: tuple[str, ...]) -> None:
+        """Name what gateways are not told of, once per change."""
+        if clashes != self._clashes:
+            log.warning("replicas_left_out", replicas=clashes)
+            self._clashes = clashes
+
     async def _publish(self, plans: tuple[GatewayPlan, ...]) -> str | None:
-        """The version that was published; None when there was no answer in time."""
+        """The version that was published; None when there was no answer in time, or the driver refused the plans."""
         try:
             async with asyncio.timeout(self._policy.source_timeout_s):
                 return await self._traffic.apply(plans)
         except TimeoutError:
             log.warning("publishing_timed_out", timeout_s=self._policy.source_timeout_s)
+            return None
+        except ValueError as error:
+            log.warning("plans_refused", error=str(error))  # gateways keep what they run; healing must go on
             return None
 
     async def _confirm(self, version: str) -> Confirmation:

@@ -5,6 +5,7 @@ merely hung or unready stays in the list (taking it out would wipe what the gate
 that is known to be gone is left out.
 """
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 
 from contracts.vocabulary import Region, ReplicaId, ReplicaState
@@ -13,6 +14,9 @@ from controller.core.gateways import Endpoint, GatewayPlan
 
 CRASHED_KEPT_S = 30.0
 """A crash usually heals within 3 s; ten times that and the endpoint is only noise for health checks."""
+REPORT_BAND_S = 15.0
+"""Reports this close in age count as equally fresh, or two living hosts that clash would take turns at every tick."""
+_PORT_MAX = 65_535
 _LISTED = frozenset({ReplicaState.READY, ReplicaState.HUNG, ReplicaState.UNREADY})
 
 
@@ -25,8 +29,7 @@ def render_gateway_plans(
     """One plan per gateway (default: per region of the fleet), without those that would have no routable endpoint."""
     endpoints = tuple(
         Endpoint(replica.id, replica.region, replica.address, replica.port, draining=replica.id in intent.cordoned)
-        for replica in fleet.replicas()
-        if _is_listed(replica)
+        for replica in _addressable(fleet)
     )
     routable = frozenset(endpoint.region for endpoint in endpoints if not endpoint.draining)
     if not routable:
@@ -41,6 +44,13 @@ def render_gateway_plans(
         )
         for gateway in gateways or fleet.regions
     )
+
+
+def clashing(fleet: Fleet) -> tuple[str, ...]:
+    """Replicas that no gateway is told of, though they serve: each has no usable address, or shares its own or its id."""
+    kept = {id(replica) for replica in _addressable(fleet)}
+    left_out = (replica for replica in fleet.replicas() if _is_listed(replica) and id(replica) not in kept)
+    return tuple(sorted(f"{r.id} of {r.locality.host} at {r.address}:{r.port}" for r in left_out))
 
 
 def keep_former(former: tuple[GatewayPlan, ...], rendered: tuple[GatewayPlan, ...]) -> tuple[GatewayPlan, ...]:
@@ -124,6 +134,32 @@ def regions_changed(before: TrafficIntent, after: TrafficIntent) -> frozenset[Re
 def cordoned(intent: TrafficIntent, replicas: frozenset[ReplicaId]) -> TrafficIntent:
     """The same shares with exactly these replicas cordoned."""
     return TrafficIntent(shares=intent.shares, cordoned=replicas)
+
+
+def _addressable(fleet: Fleet) -> tuple[Replica, ...]:
+    """Listed replicas whose address a gateway can use; of several that claim one id or one address, the freshest.
+
+    One mistaken host must cost itself, not the whole fleet: a gateway would refuse the plan that names it.
+    """
+    by_freshness = sorted(fleet.hosts, key=lambda host: (host.report_age_s // REPORT_BAND_S, host.id))
+    ids: set[ReplicaId] = set()
+    addresses: set[tuple[str, int]] = set()
+    kept: set[int] = set()
+    for replica in (replica for host in by_freshness for replica in host.replicas if _is_listed(replica)):
+        address = (replica.address, replica.port)
+        if _is_usable(replica) and replica.id not in ids and address not in addresses:
+            ids.add(replica.id)
+            addresses.add(address)
+            kept.add(id(replica))
+    return tuple(replica for replica in fleet.replicas() if id(replica) in kept)
+
+
+def _is_usable(replica: Replica) -> bool:
+    try:
+        ipaddress.ip_address(replica.address)
+    except ValueError:
+        return False
+    return 0 < replica.port <= _PORT_MAX
 
 
 def _is_listed(replica: Replica) -> bool:

@@ -37,6 +37,8 @@ class SimulatedHost:
     """Replicas, slots and an agent with a memory of its own."""
 
     locality: Locality
+    address: str
+    """One per host, as on a network: gateways tell endpoints apart by address and port."""
     slots: tuple[ReplicaId, ...]
     replicas: dict[ReplicaId, SimulatedReplica]
     checks_epochs: bool = True
@@ -138,7 +140,7 @@ class SimulatedHost:
         replica = self.replicas.get(order.replica)
         if order.kind is OrderKind.START_REPLICA:
             started = SimulatedReplica(
-                order.replica, self.locality, "127.0.0.1", 9000 + self.slots.index(order.replica), generation=0
+                order.replica, self.locality, self.address, 9000 + self.slots.index(order.replica), generation=0
             )
             started.profile = order.profile or started.profile
             started.start(now_s)
@@ -192,7 +194,7 @@ class SimulatedHost:
             seq=self.seq,
             runtime="simulated",
             report_age_s=0.0,
-            agent_address="127.0.0.1",
+            agent_address=self.address,
             agent_port=9700,
             free_slots=tuple(slot for slot in self.slots if slot not in self.replicas),
             replicas=tuple(self._replica_report(replica, now_s) for replica in self.replicas.values()),

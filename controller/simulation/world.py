@@ -137,12 +137,13 @@ class SimulatedWorld:
     def _build(self, plan: RegionPlan, *, checks_epochs: bool) -> None:
         for index in range(plan.hosts):
             locality = Locality(plan.region, HostId(f"{plan.region}-{chr(ord('a') + index)}"))
+            address = f"127.0.{1 + len(self.hosts) // 250}.{1 + len(self.hosts) % 250}"
             slots = tuple(ReplicaId(f"{locality.host}-{slot}") for slot in range(plan.slots_per_host))
             replicas = {
-                slot: SimulatedReplica(slot, locality, "127.0.0.1", 9000 + number)
+                slot: SimulatedReplica(slot, locality, address, 9000 + number)
                 for number, slot in enumerate(slots[: plan.replicas_per_host])
             }
-            self.hosts[locality.host] = SimulatedHost(locality, slots, replicas, checks_epochs=checks_epochs)
+            self.hosts[locality.host] = SimulatedHost(locality, address, slots, replicas, checks_epochs=checks_epochs)
 
     # ── one second ────────────────────────────────────────────────────────────────────────────────────────────────────
     def _step(self) -> None:

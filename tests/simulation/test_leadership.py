@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from controller.core.fleet import Fleet
 from controller.ports import Applied, Rejected, Unknown
 from controller.rehearsal.run import BRISK, Rehearsal, Script
@@ -98,6 +100,44 @@ def test_a_publication_without_an_answer_is_repeated():
     loop._traffic.apply_s = 0.0
     asyncio.run(rehearsal.play(15))
     assert loop.view.published_confirmed
+
+
+class Refuses:
+    """A traffic driver to which no plan is good enough."""
+
+    def __init__(self, inner, error):
+        self.inner, self.error = inner, error
+
+    async def apply(self, plans):
+        raise self.error
+
+    async def confirm(self, version, timeout_s):
+        return Unknown("never published")
+
+    async def observe(self):
+        return await self.inner.observe()
+
+
+def test_a_plan_that_the_driver_refuses_does_not_end_the_tick():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    loop._traffic = Refuses(loop._traffic, ValueError("two replicas at one address"))
+    asyncio.run(rehearsal.play(30))
+    assert loop.view.leader
+    assert loop.view.ticked_unix_s is not None
+    assert loop.view.published_version == ""
+
+
+def test_what_was_seen_is_remembered_even_when_touching_the_world_fails():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    asyncio.run(rehearsal.play(10))
+    seen = len(loop._memory.signals.blocks)
+    loop._traffic, loop._plans = Refuses(loop._traffic, RuntimeError("a defect")), ()
+    rehearsal.world.advance(2 * BRISK.block_s)
+    with pytest.raises(RuntimeError, match="a defect"):
+        asyncio.run(loop.tick())
+    assert len(loop._memory.signals.blocks) > seen
 
 
 def test_the_view_shows_what_people_ask_for():

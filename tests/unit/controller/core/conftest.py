@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from zlib import crc32
 
 import pytest
 
@@ -33,7 +34,7 @@ class Make:
             "id": ReplicaId(name),
             "locality": Locality(host.rpartition("-")[0], HostId(host)),
             "address": "127.0.0.1",
-            "port": 9000,
+            "port": 1024 + crc32(name.encode()) % 60_000,
             "state": state,
             "reason": "",
             "generation": 1,

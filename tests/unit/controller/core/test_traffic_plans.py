@@ -1,14 +1,17 @@
 """Shares are arithmetic that always sums to one; plans always leave a gateway something to route to."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.vocabulary import ReplicaState
-from controller.core.fleet import TrafficIntent, home_traffic
+from controller.core.fleet import Fleet, TrafficIntent, home_traffic
 from controller.core.plans import shift_away, toward_home
 from controller.core.traffic import (
     CRASHED_KEPT_S,
+    clashing,
     complete,
     keep_former,
     merged,
@@ -56,6 +59,39 @@ def test_every_gateway_gets_every_endpoint_and_its_own_shares(fleet):
 )
 def test_the_gateways_own_health_checks_react_first(make, fleet, fields, is_listed):
     assert ("eu-west-a-0" in listed(make.changed(fleet, "eu-west-a-0", **fields))) is is_listed
+
+
+@pytest.mark.parametrize("fields", [{"address": "replica.example"}, {"address": ""}, {"port": 0}, {"port": 70_000}])
+def test_an_address_that_no_gateway_can_use_costs_only_its_own_replica(make, fleet, fields):
+    mistaken = make.changed(fleet, "eu-west-a-0", **fields)
+    assert listed(mistaken) == {replica.id for replica in fleet.replicas()} - {"eu-west-a-0"}
+    (line,) = clashing(mistaken)
+    assert line.startswith("eu-west-a-0 of eu-west-a at")
+    assert clashing(fleet) == ()
+
+
+def test_of_two_replicas_at_one_address_the_freshest_report_counts(make, fleet):
+    renamed = make.replica("eu-west-z-0", port=fleet.replica("eu-west-a-0").port)
+    former = Fleet(hosts=tuple(replace(host, report_age_s=60.0) for host in fleet.hosts if host.id == "eu-west-a"))
+    others = tuple(host for host in fleet.hosts if host.id != "eu-west-a")
+    both = Fleet(hosts=(*former.hosts, *others, *make.fleet(renamed).hosts))
+    assert "eu-west-z-0" in listed(both)
+    assert "eu-west-a-0" not in listed(both)
+    assert "eu-west-a-1" in listed(both)
+
+
+def test_two_living_hosts_that_clash_do_not_take_turns(make):
+    def seen(age_of_a_s, age_of_b_s):
+        hosts = make.fleet(make.replica("eu-west-a-0", port=9000), make.replica("eu-west-b-0", port=9000)).hosts
+        ages = (age_of_a_s, age_of_b_s)
+        return listed(Fleet(hosts=tuple(replace(h, report_age_s=age) for h, age in zip(hosts, ages, strict=True))))
+
+    assert seen(0.2, 4.0) == seen(4.0, 0.2) == {"eu-west-a-0"}
+
+
+def test_one_id_on_two_hosts_is_listed_once(make):
+    twice = make.fleet(make.replica("eu-west-a-0"), make.replica("us-east-a-0", id="eu-west-a-0"))
+    assert [endpoint.replica for endpoint in plan_of(twice).endpoints] == ["eu-west-a-0"]
 
 
 def test_a_cordoned_replica_drains(fleet):
