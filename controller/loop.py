@@ -227,9 +227,11 @@ class ControlLoop:
         self.view = replace(self.view, leader=True, epoch=epoch, leader_name=self._holder)
 
     def _is_warm(self, tick: TickInput) -> bool:
-        """False while gateways still send to replicas whose agents have not yet reported to this new leader."""
+        """False while gateways still send, or may send, to replicas whose agents this new leader has not yet heard."""
         if self._published is not None or self._clock.monotonic_s() - self._led_since_s >= self._policy.takeover_s:
             return True
+        if any(isinstance(gateway, SourceDown) for gateway in tick.gateways):
+            return False  # it does not say whom it sends to, so a list could cut anybody off
         known = {replica.id for replica in tick.fleet.replicas()}
         read = (gateway for gateway in tick.gateways if isinstance(gateway, GatewayObservation))
         return all(replica in known for gateway in read for replica, _in_flight in gateway.in_flight)

@@ -176,6 +176,11 @@ def _drain(record: ActionRecord, facts: Facts) -> Progress:
     if taken is None or not isinstance(record.action, Restart | ScaleIn):
         return _order(record, facts)
     replica = facts.fleet.replica(taken[2])
+    if replica is None and not _is_heard(taken[0], facts):
+        if facts.now_unix_s < record.stage_deadline_unix_s:
+            return Progress(record)
+        detail = f"{taken[0]} did not report while it was draining"
+        return Progress(close(record, Verdict.FAILED, facts.now_unix_s, detail))
     if replica is None or replica.generation != record.action.generation:
         detail = "the replica changed by another hand while it was draining"
         return Progress(close(record, Verdict.FAILED, facts.now_unix_s, detail))
@@ -223,7 +228,8 @@ def _state(record: ActionRecord, facts: Facts) -> State:
             return _started(action, record, facts)
         case ScaleIn() as action:
             replica = facts.fleet.replica(action.replica)
-            gone = replica is None or replica.state is ReplicaState.STOPPED
+            unlisted = replica is None and _is_heard(action.host, facts)
+            gone = unlisted or (replica is not None and replica.state is ReplicaState.STOPPED)
             return _or_lost(gone, "it never stopped", record, facts)
         case Shift() as action:
             return _shifted(action, record, facts)
@@ -272,6 +278,12 @@ def _is_void(record: ActionRecord, facts: Facts) -> bool:
     return facts.now_unix_s - age_s > void_unix_s + facts.policy.order_ttl_s  # one more for what began just in time
 
 
+def _is_heard(host: HostId, facts: Facts) -> bool:
+    """Only a fresh report proves that something is gone: a new leader has at first none, and misses everything."""
+    found = facts.fleet.host(host)
+    return found is not None and found.report_age_s <= facts.policy.report_age_s_max
+
+
 def _report_age_s(host: HostId, facts: Facts) -> float:
     found = facts.fleet.host(host)
     return found.report_age_s if found is not None else facts.policy.ready_within_s
@@ -307,7 +319,7 @@ def _profile_state(ref: ReplicaRef, action: SwitchProfile, record: ActionRecord,
     receipt = facts.receipts.get(key_of(record.id, ref.replica))
     if replica is not None and replica.profile == action.after:
         return True, False
-    gone = replica is None or replica.generation != ref.generation
+    gone = _is_heard(ref.host, facts) if replica is None else replica.generation != ref.generation
     refused = receipt is not None and receipt.status in LOST
     return False, gone or refused or (receipt is None and _is_void(record, facts))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from controller.core.fleet import Fleet
-from controller.ports import Applied, Rejected, Unknown
+from controller.ports import Applied, Rejected, SourceDown, Unknown
 from controller.rehearsal.run import BRISK, Rehearsal, Script
 
 
@@ -36,6 +36,30 @@ def test_a_new_leader_does_not_cut_off_replicas_whose_agents_it_has_not_heard():
     asyncio.run(rehearsal.play(70))
     assert loop.view.published_version == "controller-b-1"
     assert loop.tick_age_s() is not None
+
+
+class Mute:
+    """A traffic driver of which one gateway does not say what it does."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.apply, self.confirm = inner.apply, inner.confirm
+
+    async def observe(self):
+        return (*(await self.inner.observe())[:1], SourceDown("us-east does not answer"))
+
+
+def test_a_new_leader_does_not_overrule_a_gateway_that_it_cannot_ask():
+    rehearsal = Rehearsal(Script(seed=1))
+    asyncio.run(rehearsal.play(30))
+    rehearsal.controllers[:] = [rehearsal.new_controller("controller-b")]
+    loop = rehearsal.controllers[0]
+    loop._traffic = Mute(loop._traffic)
+    asyncio.run(rehearsal.play(60))
+    assert loop.view.leader
+    assert loop.view.published_version == ""
+    asyncio.run(rehearsal.play(60 + BRISK.takeover_s))
+    assert loop.view.published_version == "controller-b-1"
 
 
 def test_a_new_leader_does_not_wait_for_ever():

@@ -8,7 +8,7 @@ from contracts.agent_api import Receipt
 from contracts.vocabulary import FULL_FP32, LIGHT_INT8, OrderKind, ReceiptStatus, RefusalReason, ReplicaState
 from controller.core.actions import Shift, Stage, Verdict
 from controller.core.actuation import Facts, Published, advance, cordons, traffic_after
-from controller.core.fleet import TrafficIntent, home_traffic
+from controller.core.fleet import Fleet, TrafficIntent, home_traffic
 from controller.core.gateways import GatewayObservation
 from controller.core.plans import scale_in, scale_out, switch_profile
 from controller.core.traffic import with_row
@@ -161,6 +161,49 @@ def test_a_stopped_replica_is_gone(make, fleet, go):
     rest = make.fleet(*(replica for replica in fleet.replicas() if replica.id != "eu-west-a-0"))
     assert go(record).record.stage is Stage.ORDERED
     assert go(record, fleet=rest).record.stage is Stage.VERIFYING
+
+
+# ── a new leader, who has not heard every agent yet ──────────────────────────────────────────────────────────────────────
+@pytest.fixture(params=["missing", "stale"])
+def unheard(request, make, fleet):
+    """The fleet without the target, whose host has never reported, or not for a while."""
+    others = tuple(host for host in fleet.hosts if host.id != "eu-west-a")
+    if request.param == "missing":
+        return Fleet(hosts=others)
+    rest = make.fleet(fleet.replica("eu-west-a-1"), age_s=make.policy.report_age_s_max + 1)
+    return Fleet(hosts=(*rest.hosts, *others))
+
+
+def test_a_replica_is_gone_only_by_the_word_of_its_host(make, fleet, go, unheard):
+    record = ordered(make, scale_in(fleet.replica("eu-west-a-0")))
+    assert go(record, fleet=unheard).record.stage is Stage.ORDERED
+    late = go(record, fleet=unheard, later_s=make.policy.ready_within_s + 1).record
+    assert late.verdict is Verdict.FAILED
+
+
+def test_a_drain_goes_on_while_the_host_is_not_heard_and_ends_by_its_deadline(make, go, unheard):
+    draining = make.record(make.restart(), Stage.DRAINING)
+    assert go(draining, fleet=unheard).record == draining
+    late = go(draining, fleet=unheard, later_s=31)
+    assert late.record.verdict is Verdict.FAILED
+    assert "did not report" in late.record.detail
+    assert late.orders == ()
+
+
+def test_a_replica_that_leaves_a_heard_host_while_draining_was_taken_by_another_hand(make, fleet, go):
+    rest = make.fleet(*(replica for replica in fleet.replicas() if replica.id != "eu-west-a-0"))
+    record = go(make.record(make.restart(), Stage.DRAINING), fleet=rest).record
+    assert "another hand" in record.detail
+
+
+def test_a_profile_switch_waits_for_hosts_that_are_not_heard(make, fleet, go, unheard):
+    started = go(make.record(switch_profile(fleet, "eu-west", LIGHT_INT8.id, make.policy), Stage.INTENDED)).record
+    others = unheard
+    for name in ("eu-west-a-1", "eu-west-b-0", "eu-west-b-1"):
+        others = make.changed(others, name, profile=LIGHT_INT8.id)
+    assert go(started, fleet=others).record.stage is Stage.ORDERED
+    late = go(started, fleet=others, later_s=make.policy.ready_within_s + 1).record
+    assert late.stage is Stage.VERIFYING
 
 
 # ── traffic ───────────────────────────────────────────────────────────────────────────────────────────────────────────
