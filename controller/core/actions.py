@@ -114,7 +114,7 @@ class Verdict(StrEnum):
     IMPROVED = "improved"
     NO_EFFECT = "no_effect"
     WORSE = "worse"
-    """Compensated at once."""
+    """Compensated at once, if that is safe."""
     INCONCLUSIVE = "inconclusive"
     """Too little traffic or data to say."""
     FAILED = "failed"

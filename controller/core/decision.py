@@ -95,7 +95,7 @@ def decide(situation: Situation, author: Author) -> tuple[Decision, ...]:
             situation = _after(situation, decision)
             decisions.append(decision)
     for plan in homeward(situation):
-        if _why_not(plan, situation) is None:
+        if why_not(plan, situation) is None:
             act = Act(begin(plan, situation, author, next(numbers)))
             situation = _after(situation, act)
             decisions.append(act)
@@ -130,7 +130,7 @@ def _answer(intent: OperatorIntent, situation: Situation, author: Author, number
         return Refused(intent, asked)
     if isinstance(asked, SetPaused):
         return Agreed(intent, asked)
-    refusal = _why_not(asked, situation)
+    refusal = why_not(asked, situation)
     return Refused(intent, refusal) if refusal is not None else Agreed(intent, begin(asked, situation, author, number))
 
 
@@ -140,7 +140,7 @@ def _treat(finding: Finding, situation: Situation, author: Author, number: int) 
     first: Refusal | None = None
     for plan in rungs(finding, situation):
         considered.append(plan.action.kind)
-        refusal = _why_not(plan, situation)
+        refusal = why_not(plan, situation)
         if refusal is None:
             return Act(begin(plan, situation, author, number))
         first = first or refusal
@@ -155,10 +155,10 @@ def _nothing_for(finding: Finding) -> str:
     return "no remedy is left that applies here"
 
 
-def _why_not(plan: Plan, situation: Situation) -> Refusal | None:
-    if plan.origin == COMPENSATION:  # undoing our own step is giving back: only a pause stands against it
-        return Paused() if situation.ledger.paused else None
-    return situation.why_unsafe(plan.action, situation.fleet, situation.ledger, situation.policy, situation.now_unix_s)
+def why_not(plan: Plan, situation: Situation) -> Refusal | None:
+    """The kernel's word on a plan. Undoing a step of ours may follow it at once, but must be as safe as any other step."""
+    ledger = situation.ledger.without_history() if plan.origin == COMPENSATION else situation.ledger
+    return situation.why_unsafe(plan.action, situation.fleet, ledger, situation.policy, situation.now_unix_s)
 
 
 def _is_treated(finding: Finding, situation: Situation) -> bool:

@@ -58,6 +58,10 @@ class Ledger:
         """The ledger after one more action began, so that a tick cannot spend the same budget twice."""
         return replace(self, actions=(*self.actions, record))
 
+    def without_history(self) -> "Ledger":
+        """The ledger with open actions alone: what was tried before then asks for no patience."""
+        return replace(self, actions=self.open)
+
     def tried(self, kind: ActionKind, target: str, since_unix_s: float) -> tuple[ActionRecord, ...]:
         """Closed actions of that kind on that target, oldest first."""
         found = [

@@ -12,7 +12,7 @@ from math import sqrt
 from contracts.vocabulary import Region
 from controller.core.actions import ActionId, ActionKind, ActionRecord, Measure, Restart, Stage, Verdict
 from controller.core.actuation import close
-from controller.core.decision import Author, begin
+from controller.core.decision import Author, begin, why_not
 from controller.core.ladders import reverse
 from controller.core.ledger import COMPENSATION, LOOP, describe, regions_of
 from controller.core.plans import Plan
@@ -45,7 +45,14 @@ def verify(record: ActionRecord, error_budget: float, situation: Situation, auth
     else:
         verdict, detail = _measured(record, error_budget, situation)
     closed = close(record, verdict, situation.now_unix_s, detail)
-    return Judged(closed, _undo(closed, situation, author))
+    plan = _undo(closed, situation)
+    if plan is None:
+        return Judged(closed, None)
+    refusal = why_not(plan, _when_closed(closed, situation))
+    if refusal is not None:
+        return Judged(replace(closed, detail=f"{detail}; not taken back: {refusal}"), None)
+    undo = replace(begin(plan, situation, author, number=0), id=ActionId(f"{record.id}-undo"))
+    return Judged(closed, undo)
 
 
 def compare(before: Measure, after: Measure, error_budget: float, policy: Policy) -> tuple[Verdict, float]:
@@ -141,17 +148,21 @@ def _sentence(before: Measure, after: Measure, effect: float) -> str:
     return f"bad requests were {was}, are {after.bad / after.total:.1%}; effect against peers {effect:+.1%}"
 
 
-def _undo(record: ActionRecord, situation: Situation, author: Author) -> ActionRecord | None:
+def _when_closed(closed: ActionRecord, situation: Situation) -> Situation:
+    """The situation in which the action no longer stands in the way of its own undoing."""
+    actions = tuple(closed if record.id == closed.id else record for record in situation.ledger.actions)
+    return situation.with_ledger(replace(situation.ledger, actions=actions))
+
+
+def _undo(record: ActionRecord, situation: Situation) -> Plan | None:
     """What takes the action back; an operator's own action is judged, but left to the operator."""
     if record.verdict is not Verdict.WORSE or record.origin != LOOP:
         return None
     action = reverse(record.action, situation)
     if action is None:
         return None
-    plan = Plan(
-        action, f"Taking back: {describe(record.action)} made things worse.", (("action", record.id),), COMPENSATION
-    )
-    return replace(begin(plan, situation, author, number=0), id=ActionId(f"{record.id}-undo"))
+    cause = f"Taking back: {describe(record.action)} made things worse."
+    return Plan(action, cause, (("action", record.id),), COMPENSATION)
 
 
 def _variance(bad: float, total: float) -> float:

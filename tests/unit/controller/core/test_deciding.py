@@ -12,7 +12,7 @@ from controller.core.fleet import home_traffic
 from controller.core.intents import SetPaused
 from controller.core.ledger import COMPENSATION
 from controller.core.plans import scale_out
-from controller.core.refusals import BelowNeededCapacity, Cooldown, NoRemedy, RegionBudget
+from controller.core.refusals import BelowNeededCapacity, Cooldown, NoRemedy, NoSpareCapacity, RegionBudget
 from controller.core.signals import Trust
 from controller.core.story import OperatorIntent
 from controller.core.traffic import row_of, with_row
@@ -123,7 +123,7 @@ def test_the_unexplained_is_answered_only_with_what_can_be_taken_back(make, flee
     assert isinstance(hold, Hold)
 
 
-def test_a_bad_change_is_taken_back_whatever_the_kernel_says(make, fleet):
+def test_a_bad_change_that_is_undone_by_giving_back_is_taken_back_whatever_the_load(make, fleet):
     home = home_traffic(fleet.regions)
     away = with_row(home, "us-east", {"eu-west": 1.0})
     blamed = make.record(Shift("us-east", home, away), Stage.CLOSED, 5.0, verdict=Verdict.NO_EFFECT)
@@ -131,6 +131,22 @@ def test_a_bad_change_is_taken_back_whatever_the_kernel_says(make, fleet):
     (act,) = decided(make, fleet, finding(make, Cause.BAD_CHANGE, "a1"), ledger=ledger)
     assert act.record.action.after == home
     assert act.record.origin == COMPENSATION
+
+
+def test_a_bad_change_is_undone_at_once_but_only_where_the_kernel_allows_it(make, fleet):
+    home = home_traffic(fleet.regions)
+    away = with_row(home, "eu-west", {"us-east": 1.0})
+    returned = Shift("eu-west", away, home, ActionKind.RETURN_TRAFFIC)
+    blamed = make.record(returned, Stage.CLOSED, 5.0, verdict=Verdict.NO_EFFECT)
+    just_now = make.record(Shift("eu-west", home, away), Stage.CLOSED, 1.0, verdict=Verdict.INCONCLUSIVE, id="a0")
+
+    def undone(rps):
+        ledger = make.ledger(fleet, just_now, blamed, rps=rps)
+        (decision,) = decided(make, fleet, finding(make, Cause.BAD_CHANGE, "a1"), ledger=ledger)
+        return decision
+
+    assert undone(rps=8.0).record.action.after == away, "no cooldown stands against it"
+    assert isinstance(undone(rps=30.0).refusal, NoSpareCapacity)
 
 
 def test_a_silent_host_is_replaced_only_if_what_is_left_is_too_little(make, fleet):

@@ -121,6 +121,23 @@ def test_a_probe_is_judged_by_the_region_it_probes_and_not_by_the_rest(make, fle
     assert judged(make, fleet, due(make, returned(fleet)), special).record.verdict is Verdict.WORSE
 
 
+def test_what_made_things_worse_is_not_in_the_way_of_its_own_undoing(make, fleet):
+    record = due(make, returned(fleet))
+    special = in_region(make, fleet, "eu-west", bad=0.7)
+    verdict = judged(make, fleet, record, special, ledger=make.ledger(fleet, record))
+    assert verdict.undo is not None
+
+
+@pytest.mark.parametrize(("fields", "reason"), [({"paused": True}, "paused"), ({"rps": 30.0}, "us-east")])
+def test_worse_is_not_taken_back_against_a_pause_or_the_room_elsewhere(make, fleet, fields, reason):
+    record = due(make, returned(fleet))
+    special = in_region(make, fleet, "eu-west", bad=0.7)
+    verdict = judged(make, fleet, record, special, ledger=make.ledger(fleet, record, **fields))
+    assert verdict.record.verdict is Verdict.WORSE
+    assert verdict.undo is None
+    assert f"not taken back: {reason}" in verdict.record.detail
+
+
 @pytest.mark.parametrize("origin", ["ada", COMPENSATION])
 def test_what_a_person_did_or_what_undid_something_is_judged_but_not_undone(make, fleet, origin):
     verdict = judged(make, fleet, due(make, returned(fleet), origin=origin), in_region(make, fleet, "eu-west", bad=0.7))
