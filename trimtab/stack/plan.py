@@ -35,7 +35,7 @@ def plan_stack(blueprint: Blueprint) -> StackPlan:
 def _endpoints(layout: Layout) -> Iterable[Endpoint]:
     for region in layout.regions:
         yield Endpoint(f"gateway {region.region}", region.gateway.url, "POST /tts, POST /v1/audio/speech")
-    yield Endpoint("controller", layout.controller.url, "API and web console")
+    yield Endpoint("controller", layout.controller.url, "API: trimtab status, trimtab why")
     yield Endpoint("prometheus", layout.prometheus.url, "metrics and rules")
     yield Endpoint("alertmanager", layout.alertmanager.url, "alerts and silences")
     for region in layout.regions:
