@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
-from contracts.vocabulary import HostId, OrderKey, ProfileId, Region, ReplicaId
+from contracts.vocabulary import HostId, OrderKey, ProfileId, Region, ReplicaId, SloId
 from controller.core.fleet import TrafficIntent
 
 ActionId = NewType("ActionId", str)
@@ -139,6 +139,8 @@ class Expectation:
     """What is measured, e.g. `region=eu-west` or `replica=eu-west-0`."""
     window_s: float
     before: Measure
+    slo: SloId | None = None
+    """Objective whose events `before` counts: the one furthest beyond its budget then. None: all of them together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from controller.core.refusals import (
     RegionBusy,
     StaleSignals,
 )
-from controller.core.scopes import before_blocks, measure, scope_of
+from controller.core.scopes import before_blocks, measure, scope_of, worst_slo
 from controller.core.situation import Situation
 from controller.core.story import OperatorIntent
 from controller.core.traffic import regions_raised
@@ -109,12 +109,14 @@ def begin(plan: Plan, situation: Situation, author: Author, number: int) -> Acti
     window_s = policy.verify_restart_s if heals_the_dead else policy.verify_s
     scope = scope_of(plan.action, situation.fleet)
     blocks = before_blocks(now_unix_s, situation.signals, policy)
+    slo = worst_slo(scope, situation.signals, blocks, situation.budgets)
+    before = measure(scope, situation.signals, blocks, situation.fleet, slo=slo)
     return ActionRecord(
         id=ActionId(f"{author.tick_id}-{number}"),
         action=plan.action,
         cause=plan.cause,
         evidence=plan.evidence,
-        expectation=Expectation(scope.name, window_s, measure(scope, situation.signals, blocks, situation.fleet)),
+        expectation=Expectation(scope.name, window_s, before, slo),
         stage=Stage.INTENDED,
         epoch=author.epoch,
         intended_unix_s=now_unix_s,

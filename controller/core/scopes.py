@@ -4,10 +4,10 @@ Peers see the same hour of the day and the same text, so comparing with them kee
 an action. A region's peers are the regions that nothing was done to meanwhile; a replica's are the others of its region.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from contracts.vocabulary import Region, ReplicaId
+from contracts.vocabulary import Region, ReplicaId, SloId
 from controller.core.actions import Action, ActionKind, Measure, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
 from controller.core.fleet import Fleet
 from controller.core.ledger import regions_of
@@ -45,18 +45,39 @@ def scope_of(action: Action, fleet: Fleet) -> Scope:
 
 
 def measure(
-    scope: Scope, signals: Signals, blocks: tuple[Block, ...], fleet: Fleet, treated: frozenset[Region] = frozenset()
+    scope: Scope,
+    signals: Signals,
+    blocks: tuple[Block, ...],
+    fleet: Fleet,
+    treated: frozenset[Region] = frozenset(),
+    slo: SloId | None = None,
 ) -> Measure:
-    """Events in the scope and at its peers over `blocks`; regions in `treated` were acted on too and are no peers."""
+    """Events in the scope and at its peers over `blocks`; regions in `treated` were acted on too and are no peers.
+
+    Of one objective, or of all together when `slo` is None: a loose objective's events would drown those of a tight one.
+    """
     if scope.replica is not None:
-        peers = [r.id for region in scope.regions for r in fleet.replicas(region) if r.id != scope.replica]
-        bad, total = _sum([signals.over_replica(scope.replica, blocks)])
-        peer_bad, peer_total = _sum(signals.over_replica(peer, blocks) for peer in peers)
+        others = [r.id for region in scope.regions for r in fleet.replicas(region) if r.id != scope.replica]
+        peers = [signals.over_replica(peer, blocks) for peer in others]
     else:
-        bad, total = _sum(signals.over_region(region, blocks) for region in scope.regions)
-        others = [region for region in fleet.regions if region not in scope.regions | treated]
-        peer_bad, peer_total = _sum(signals.over_region(region, blocks) for region in others)
+        untouched = [region for region in fleet.regions if region not in scope.regions | treated]
+        peers = [signals.over_region(region, blocks) for region in untouched]
+    bad, total = _sum(_tallies(scope, signals, blocks), slo)
+    peer_bad, peer_total = _sum(peers, slo)
     return Measure(bad, total, peer_bad, peer_total)
+
+
+def worst_slo(
+    scope: Scope, signals: Signals, blocks: tuple[Block, ...], budgets: Mapping[SloId, float]
+) -> SloId | None:
+    """The objective furthest beyond its error budget in the scope, of equals the tightest; None without any events."""
+    tallies = _tallies(scope, signals, blocks)
+    pace = {}
+    for slo, budget in budgets.items():
+        bad, total = _sum(tallies, slo)
+        if total > 0:
+            pace[slo] = (bad / total / budget, -budget, slo)
+    return max(pace, key=lambda slo: pace[slo], default=None)
 
 
 def before_blocks(intended_unix_s: float, signals: Signals, policy: Policy) -> tuple[Block, ...]:
@@ -65,6 +86,12 @@ def before_blocks(intended_unix_s: float, signals: Signals, policy: Policy) -> t
     return tuple(block for block in signals.since(since_unix_s) if block.end_unix_s <= intended_unix_s)
 
 
-def _sum(tallies: Iterable[Tally]) -> tuple[float, float]:
-    counts = [tally.events() for tally in tallies]
+def _tallies(scope: Scope, signals: Signals, blocks: tuple[Block, ...]) -> list[Tally]:
+    if scope.replica is not None:
+        return [signals.over_replica(scope.replica, blocks)]
+    return [signals.over_region(region, blocks) for region in sorted(scope.regions)]
+
+
+def _sum(tallies: Iterable[Tally], slo: SloId | None) -> tuple[float, float]:
+    counts = [tally.events(slo) for tally in tallies]
     return sum(bad for bad, _total in counts), sum(total for _bad, total in counts)

@@ -1,9 +1,9 @@
 """Everything a decision may rest on, gathered into one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from contracts.vocabulary import Region
+from contracts.vocabulary import Region, SloId
 from controller.core.capacity import RegionLoad
 from controller.core.diagnosis import Finding
 from controller.core.fleet import Fleet
@@ -28,6 +28,8 @@ class Situation:
     """When each region last had a finding; the start of this leadership when it never had."""
     policy: Policy
     why_unsafe: Kernel = why_unsafe
+    budgets: Mapping[SloId, float] = field(default_factory=dict)
+    """Error budget of every objective."""
 
     def load(self, region: Region) -> RegionLoad | None:
         """Load of a region; None when the fleet does not know it."""

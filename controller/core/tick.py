@@ -179,6 +179,7 @@ def _situation(
         troubled_unix_s=memory.troubled_unix_s,
         policy=policy,
         why_unsafe=phases.why_unsafe,
+        budgets={slo.id: slo.error_budget for slo in tick.journal.slos},
     )
 
 

@@ -9,7 +9,7 @@ once; too little traffic is called inconclusive, never success.
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from contracts.vocabulary import Region
+from contracts.vocabulary import Region, SloId
 from controller.core.actions import ActionId, ActionKind, ActionRecord, Measure, Restart, Stage, Verdict
 from controller.core.actuation import close
 from controller.core.decision import Author, begin, why_not
@@ -17,7 +17,8 @@ from controller.core.ladders import reverse
 from controller.core.ledger import COMPENSATION, LOOP, describe, regions_of
 from controller.core.plans import Plan
 from controller.core.policy import Policy
-from controller.core.scopes import Scope, before_blocks, measure, scope_of
+from controller.core.scopes import Scope, before_blocks, measure, scope_of, worst_slo
+from controller.core.signals import Block
 from controller.core.situation import Situation
 
 GIVES_BACK = frozenset({ActionKind.RETURN_TRAFFIC, ActionKind.RESTORE_PROFILE, ActionKind.SCALE_IN})
@@ -109,9 +110,11 @@ def _healed(action: Restart, situation: Situation) -> tuple[Verdict, str]:
 def _measured(record: ActionRecord, error_budget: float, situation: Situation) -> tuple[Verdict, str]:
     scope, treated = scope_of(record.action, situation.fleet), _treated(record, situation)
     blocks = situation.signals.since(_settled_unix_s(record, situation))
-    after = measure(scope, situation.signals, blocks, situation.fleet, treated)
-    before = _before(record, scope, treated, situation)
-    verdict, effect = compare(before, after, error_budget, situation.policy)
+    slo = _judged_by(record, scope, blocks, situation)
+    after = measure(scope, situation.signals, blocks, situation.fleet, treated, slo)
+    before = _before(record, scope, treated, situation, slo)
+    budget = situation.budgets.get(slo, error_budget) if slo is not None else error_budget
+    verdict, effect = compare(before, after, budget, situation.policy)
     kind = record.action.kind
     grown = before.total > 0 and after.total > GROWTH * before.total
     if verdict is Verdict.WORSE and (kind is ActionKind.SCALE_OUT or (kind in RELIEVES and grown)):
@@ -131,14 +134,25 @@ def _treated(record: ActionRecord, situation: Situation) -> frozenset[Region]:
     return frozenset(region for other in others for region in regions_of(other.action))
 
 
-def _before(record: ActionRecord, scope: Scope, treated: frozenset[Region], situation: Situation) -> Measure:
+def _judged_by(record: ActionRecord, scope: Scope, blocks: tuple[Block, ...], situation: Situation) -> SloId | None:
+    """The objective that was worst before; where none was in trouble, the one that is worst now."""
+    if record.expectation.before.bad > 0:
+        return record.expectation.slo
+    return worst_slo(scope, situation.signals, blocks, situation.budgets) or record.expectation.slo
+
+
+def _before(
+    record: ActionRecord, scope: Scope, treated: frozenset[Region], situation: Situation, slo: SloId | None
+) -> Measure:
     """What was measured when the action began, its peers restricted to those that still are peers."""
     stored = record.expectation.before
-    if not treated - scope.regions:
+    if slo == record.expectation.slo and not treated - scope.regions:
         return stored
     blocks = before_blocks(record.intended_unix_s, situation.signals, situation.policy)
-    peers = measure(scope, situation.signals, blocks, situation.fleet, treated)
-    return replace(stored, peer_bad=peers.peer_bad, peer_total=peers.peer_total)
+    measured = measure(scope, situation.signals, blocks, situation.fleet, treated, slo)
+    if slo != record.expectation.slo:
+        return measured
+    return replace(stored, peer_bad=measured.peer_bad, peer_total=measured.peer_total)
 
 
 def _sentence(before: Measure, after: Measure, effect: float) -> str:

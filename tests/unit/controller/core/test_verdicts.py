@@ -6,10 +6,10 @@ import pytest
 
 from contracts.vocabulary import LIGHT_INT8, ReplicaState
 from controller.core.actions import ActionKind, Measure, Shift, Stage, Verdict
-from controller.core.decision import Author
+from controller.core.decision import Author, begin
 from controller.core.fleet import home_traffic
 from controller.core.ledger import COMPENSATION
-from controller.core.plans import scale_in, scale_out, switch_profile
+from controller.core.plans import Plan, scale_in, scale_out, switch_profile
 from controller.core.signals import Signals, total
 from controller.core.traffic import with_row
 from controller.core.verification import compare, verify
@@ -199,6 +199,47 @@ def test_regions_relieved_at_the_same_moment_do_not_hide_the_relief(make, fleet)
     other = replace(due(make, east), id="a2")
     together = judged(make, fleet, record, both_half_well, ledger=make.ledger(fleet, record, other))
     assert together.record.verdict is Verdict.IMPROVED
+
+
+# ── several objectives ────────────────────────────────────────────────────────────────────────────────────────────────────
+TIGHT, LOOSE, EASY = "first-audio", "whole-answer", "long-text"
+BUDGETS = {TIGHT: 0.05, LOOSE: 0.2, EASY: 0.2}
+
+
+def three(make, **bad):
+    counts = {slo: (40 * (1 - bad.get(slo, 0.0)), 40 * bad.get(slo, 0.0)) for slo in BUDGETS}
+    return make.tally(slos=counts)
+
+
+def judged_by_three(make, fleet, action, before, after):
+    """The verdict on an action that began when `before` was measured, and was watched while `after` was."""
+    everywhere = dict.fromkeys((replica.id for replica in fleet.replicas("eu-west")), before)
+    then = make.situation(fleet, signals=make.signals(fleet, everywhere), budgets=BUDGETS)
+    record = begin(Plan(action, "It is slow."), then, AUTHOR, 1)
+    age_s = make.policy.settle_s + make.policy.verify_s + make.policy.block_s + 1
+    record = make.record(action, Stage.VERIFYING, age_s, expectation=record.expectation)
+    return judged(make, fleet, record, dict.fromkeys(everywhere, after), budgets=BUDGETS).record
+
+
+def test_an_objective_that_stays_broken_is_not_hidden_by_others_that_are_well(make, fleet):
+    action = switch_profile(fleet, "eu-west", LIGHT_INT8.id, make.policy)
+    broken = three(make, **{TIGHT: 0.12})
+    record = judged_by_three(make, fleet, action, broken, broken)
+    assert record.expectation.slo == TIGHT
+    assert record.verdict is Verdict.NO_EFFECT, "4 % of all events are bad, but 12 % of those that this is about"
+
+
+def test_an_objective_is_judged_by_its_own_budget(make, fleet):
+    action = switch_profile(fleet, "eu-west", LIGHT_INT8.id, make.policy)
+    record = judged_by_three(make, fleet, action, three(make, **{LOOSE: 0.9}), three(make, **{LOOSE: 0.19}))
+    assert record.expectation.slo == LOOSE
+    assert record.verdict is Verdict.IMPROVED
+    assert "bad requests were 90.0%, are 19.0%" in record.detail
+
+
+def test_where_nothing_was_wrong_before_the_worst_objective_afterwards_counts(make, fleet):
+    record = judged_by_three(make, fleet, returned(fleet), three(make), three(make, **{EASY: 0.9}))
+    assert record.verdict is Verdict.WORSE
 
 
 def test_without_traffic_nothing_is_claimed(make, fleet):

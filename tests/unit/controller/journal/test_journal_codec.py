@@ -45,6 +45,14 @@ def test_an_objective_is_read_back_as_it_was_written(slo: Slo) -> None:
     assert codec.slo_from_json(codec.slo_to_json(slo)) == slo
 
 
+@settings(deadline=None, max_examples=5)
+@given(records())
+def test_a_record_from_before_objectives_were_told_apart_is_still_read(record: ActionRecord) -> None:
+    body = codec.action_to_json(record)
+    del body["expectation"]["slo"]
+    assert codec.action_from_json(body).expectation == replace(record.expectation, slo=None)
+
+
 def restart_and_scale_in_of_the_same_replica() -> tuple[Action, Action]:
     restart = Restart(host="a", region="eu", replica="a-0", generation=3, graceful=True)
     scale_in = ScaleIn(host="a", region="eu", replica="a-0", generation=3)
