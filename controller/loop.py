@@ -104,6 +104,7 @@ class ControlLoop:
         self._memory = Memory()
         self._published: Published | None = None
         self._plans: tuple[GatewayPlan, ...] = ()
+        self._must_publish = False
         self._clashes: tuple[str, ...] = ()
         self._led_since_s = 0.0
         self._ticked_monotonic_s: float | None = None
@@ -150,6 +151,7 @@ class ControlLoop:
         async with asyncio.TaskGroup() as group:
             sample = group.create_task(self._sample())
             gateways = group.create_task(self._observe())
+        self._note_drift(gateways.result())
         return TickInput(
             now_unix_s=now_unix_s,
             tick_id=self._ids(),
@@ -187,15 +189,26 @@ class ControlLoop:
         plans = keep_former(self._plans, rendered)
         if not plans:
             return  # no gateway could serve anybody yet: telling it so would only wipe what it has
-        if plans != self._plans or self._published is None:
+        if plans != self._plans or self._published is None or self._must_publish:
             version = await self._publish(plans)
             if version is None:
                 return  # perhaps published, perhaps not: the next tick publishes it again
             self._published = Published(version, output.traffic, confirmed=False)
-            self._plans = plans
+            self._plans, self._must_publish = plans, False
         self._published = replace(self._published, intent=output.traffic)
         if not self._published.confirmed:
             self._published = _after(self._published, await self._confirm(self._published.version))
+
+    def _note_drift(self, gateways: tuple[GatewayObservation | SourceDown, ...]) -> None:
+        """A gateway that ran our version and now runs another was changed by another hand: it is told again."""
+        if self._published is None or not self._published.confirmed:
+            return
+        told = {plan.gateway for plan in self._plans}
+        read = [g for g in gateways if isinstance(g, GatewayObservation) and g.gateway in told]
+        drifted = {g.gateway: g.version for g in read if g.version != self._published.version}
+        if drifted:
+            log.warning("gateways_drifted", version=self._published.version, found=drifted)
+            self._published, self._must_publish = replace(self._published, confirmed=False), True
 
     def _warn_of(self, clashes: tuple[str, ...]) -> None:
         """Name what gateways are not told of, once per change."""

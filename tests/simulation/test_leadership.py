@@ -126,6 +126,35 @@ def test_a_publication_without_an_answer_is_repeated():
     assert loop.view.published_confirmed
 
 
+def test_a_gateway_that_another_hand_changed_is_told_again():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    loop._traffic = Gateways(loop._traffic, [])
+    asyncio.run(rehearsal.play(20))
+    assert loop._traffic.applied == 1
+    gateway = rehearsal.world.gateways["eu-west"]
+    ours, gateway.plan, gateway.version = gateway.plan, rehearsal.world.gateways["us-east"].plan, "by hand"
+    asyncio.run(rehearsal.play(30))
+    assert loop._traffic.applied == 2
+    assert gateway.plan == ours
+    assert gateway.version == loop.view.published_version
+    assert loop.view.published_confirmed
+
+
+def test_a_drift_that_cannot_be_repaired_yet_is_repaired_later():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    asyncio.run(rehearsal.play(20))
+    gateway, working = rehearsal.world.gateways["eu-west"], loop._traffic
+    gateway.version, loop._traffic = "by hand", Refuses(working, ValueError("not now"))
+    asyncio.run(rehearsal.play(30))
+    assert not loop.view.published_confirmed
+    loop._traffic = working
+    asyncio.run(rehearsal.play(40))
+    assert gateway.version == loop.view.published_version
+    assert loop.view.published_confirmed
+
+
 class Refuses:
     """A traffic driver to which no plan is good enough."""
 
