@@ -79,6 +79,8 @@ class EnvoyTraffic:
         self._seq = 0
         self._last = _Publication(version="", digest="", rejected_before={}, unwritten="")
         self._one_writer = asyncio.Lock()
+        self._writing: asyncio.Future[str] | None = None
+        """The write under way. It outlives a caller that gave up, because a thread cannot be stopped."""
 
     async def seed(self) -> None:
         """Give gateways that have never run a file to start from; one that is running is never touched."""
@@ -86,18 +88,23 @@ class EnvoyTraffic:
             target = gateway.eds_dir / ASSIGNMENT_FILE
             if target.exists() or isinstance(await self._acknowledgement(gateway), _Acknowledgement):
                 continue
-            await asyncio.to_thread(_replace, target, discovery_response(empty_assignment(), f"{self._boot}.0.seed"))
+            version = f"{self._boot}.0.seed"
+            await asyncio.to_thread(_replace, target, discovery_response(empty_assignment(), version), version)
 
     async def apply(self, plans: tuple[GatewayPlan, ...]) -> str:
         """Publish every plan, or none: all are rendered, and refused with `ValueError`, before the first is written."""
         rendered = {self._known(plan.gateway).region: render_assignment(plan) for plan in plans}
         async with self._one_writer:
+            if self._writing is not None:
+                await asyncio.wait((self._writing,))  # else an older version could land after this one
             name = digest([rendered[region] for region in sorted(rendered)])
             if name != self._last.digest:
                 self._seq += 1
             version = f"{self._boot}.{self._seq}.{name}"
             before = await self._acknowledgements(self._gateways[region] for region in rendered)
-            unwritten = await asyncio.to_thread(self._publish, rendered, version)
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._publish, rendered, version))
+            unwritten = await asyncio.shield(self._writing)
+            self._writing = None
             rejected = {region: said.rejected for region, said in before.items() if isinstance(said, _Acknowledgement)}
             self._last = _Publication(version=version, digest=name, rejected_before=rejected, unwritten=unwritten)
             return version
@@ -133,7 +140,7 @@ class EnvoyTraffic:
         for region, assignment in rendered.items():
             target = self._gateways[region].eds_dir / ASSIGNMENT_FILE
             try:
-                _replace(target, discovery_response(dict(assignment), version))
+                _replace(target, discovery_response(dict(assignment), version), version)
             except OSError as error:
                 log.warning("assignment_not_written", gateway=region, error=repr(error))
                 return f"writing {target} failed: {error.strerror}"
@@ -179,12 +186,18 @@ class EnvoyTraffic:
         return body
 
 
-def _replace(target: Path, content: str) -> None:
-    """Rename into the watched directory. No fsync: the directory is a tmpfs, and on a disk it would cost a second."""
+def _replace(target: Path, content: str, version: str) -> None:
+    """Rename into the watched directory. No fsync: the directory is a tmpfs, and on a disk it would cost a second.
+
+    The name beside it is the version's own, so that two writers can never rename each other's half of a file.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.tmp")
-    beside.write_text(content)
-    beside.replace(target)
+    beside = target.with_name(f".{target.name}.{version}.tmp")
+    try:
+        beside.write_text(content)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)  # no later version would overwrite it
 
 
 def _judge(publication: _Publication, said: Mapping[Region, _Acknowledgement | SourceDown]) -> Confirmation:

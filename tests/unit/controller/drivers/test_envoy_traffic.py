@@ -1,5 +1,7 @@
 """What the driver makes of a gateway's words, with a gateway played by a few lines."""
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,34 @@ async def test_a_directory_that_cannot_be_written_is_unknown_with_the_reason(
     outcome = await traffic.confirm(version, 0.1)
     assert isinstance(outcome, Unknown)
     assert "tts.json" in outcome.reason
+
+
+async def test_a_write_whose_caller_gave_up_lands_before_the_next_and_never_after(
+    traffic: EnvoyTraffic, admin: Admin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, replace_file = threading.Event(), Path.replace
+    stuck: list[Path] = []
+
+    def slow_once(path: Path, target: Path) -> Path:
+        if not stuck:
+            stuck.append(path)
+            assert disk.wait(5.0)
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", slow_once)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await traffic.apply((HOME,))
+    other = GatewayPlan(EU, HOME.shares, (Endpoint("eu-0", EU, "127.0.1.1", 9002, draining=False),))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await traffic.apply((other,))
+    assert not (tmp_path / "eds" / "tts.json").exists(), "nothing is written beside the stuck write"
+    disk.set()
+    admin.version = await traffic.apply((other,))
+    assert admin.version in (tmp_path / "eds" / "tts.json").read_text()
+    assert [path.name for path in (tmp_path / "eds").iterdir()] == ["tts.json"]
+    assert isinstance(await traffic.confirm(admin.version, 0.1), Applied)
 
 
 async def test_observation_reads_zone_counters_and_work_in_flight(traffic: EnvoyTraffic, admin: Admin) -> None:
