@@ -107,16 +107,23 @@ class ControlLoop:
         self._must_publish = False
         self._clashes: tuple[str, ...] = ()
         self._led_since_s = 0.0
+        self._renewed_s = 0.0
         self._ticked_monotonic_s: float | None = None
         self.view = LoopView()
 
     async def tick(self) -> None:
         """One pass; as a standby, only a try for the lease."""
         now_unix_s = self._clock.now_unix_s()
-        lease = self._journal.acquire(self._holder, now_unix_s, self._policy.lease_s)
+        asked_s = self._clock.monotonic_s()
+        try:
+            lease = self._journal.acquire(self._holder, now_unix_s, self._policy.lease_s)
+        except Exception:
+            self._let_lapse(asked_s)
+            raise
         if isinstance(lease, LeaseHeld):
             self._stand_by(lease.holder)
             return
+        self._renewed_s = asked_s
         if lease.epoch != self.view.epoch or not self.view.leader:
             self._take_over(lease.epoch)
 
@@ -248,6 +255,11 @@ class ControlLoop:
         known = {replica.id for replica in tick.fleet.replicas()}
         read = (gateway for gateway in tick.gateways if isinstance(gateway, GatewayObservation))
         return all(replica in known for gateway in read for replica, _in_flight in gateway.in_flight)
+
+    def _let_lapse(self, now_s: float) -> None:
+        """Without a renewal for a whole term somebody else may lead: agents must not hear of us any more."""
+        if now_s - self._renewed_s >= self._policy.lease_s:
+            self._stand_by("")
 
     def _stand_by(self, leader_name: str) -> None:
         if self.view.leader:

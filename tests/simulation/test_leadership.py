@@ -155,6 +155,33 @@ def test_a_drift_that_cannot_be_repaired_yet_is_repaired_later():
     assert loop.view.published_confirmed
 
 
+class Unreachable:
+    """A journal whose database is gone."""
+
+    def acquire(self, holder, now_unix_s, ttl_s):
+        msg = "database is locked"
+        raise OSError(msg)
+
+
+def test_a_leader_that_cannot_renew_its_lease_stands_by_when_the_lease_has_lapsed():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    asyncio.run(rehearsal.play(20))
+    working, loop._journal = loop._journal, Unreachable()
+    loop._replicas.offer((("eu-west-a", "an order"),))
+    leads = []
+    for _ in range(4):
+        with pytest.raises(OSError, match="locked"):
+            asyncio.run(loop.tick())
+        leads.append((loop.view.leader, bool(rehearsal.world.offers["controller-1"])))
+        rehearsal.world.clock.advance(BRISK.tick_s)
+    assert leads == [(True, True), (True, True), (False, False), (False, False)]
+    loop._journal = working
+    asyncio.run(loop.tick())
+    assert loop.view.leader, "nobody else has led meanwhile"
+    assert loop.view.epoch == 1
+
+
 class Refuses:
     """A traffic driver to which no plan is good enough."""
 
