@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from contracts.agent_api import Receipt
-from contracts.vocabulary import HostId, OrderKey, ReceiptStatus, ReplicaId, ReplicaState
+from contracts.vocabulary import HostId, OrderKey, ReceiptStatus, Region, ReplicaId, ReplicaState
 from controller.core.actions import (
     ActionRecord,
     ReplicaRef,
@@ -192,12 +192,20 @@ def _drain(record: ActionRecord, facts: Facts) -> Progress:
 
 
 def _is_drained(replica: ReplicaId, in_flight: int, facts: Facts) -> bool:
-    """The cordon is confirmed, and neither the agent nor any gateway that answers sees work in flight."""
+    """Every gateway that answers runs the cordon, and neither the agent nor any of them sees work in flight."""
     published = facts.published
-    if published is None or not published.confirmed or replica not in published.intent.cordoned or in_flight > 0:
+    if published is None or replica not in published.intent.cordoned or in_flight > 0:
         return False
-    seen = [dict(g.in_flight).get(replica, 0) for g in facts.gateways if isinstance(g, GatewayObservation)]
-    return not any(seen)
+    answering = [gateway for gateway in facts.gateways if isinstance(gateway, GatewayObservation)]
+    told = bool(answering) and all(gateway.version == published.version for gateway in answering)
+    seen = [dict(gateway.in_flight).get(replica, 0) for gateway in answering]
+    return (published.confirmed or told) and not any(seen)
+
+
+def _running(published: Published, facts: Facts) -> frozenset[Region]:
+    """Gateways that say themselves that they run it: one that cannot be reached must not hold up what concerns others."""
+    read = (gateway for gateway in facts.gateways if isinstance(gateway, GatewayObservation))
+    return frozenset(gateway.gateway for gateway in read if gateway.version == published.version)
 
 
 def _order(record: ActionRecord, facts: Facts) -> Progress:
@@ -326,13 +334,13 @@ def _profile_state(ref: ReplicaRef, action: SwitchProfile, record: ActionRecord,
 
 def _shifted(action: Shift, record: ActionRecord, facts: Facts) -> State:
     published = facts.published
+    concerned = rows_changed(action.before, action.after)
     told = published is not None and all(
-        row_of(published.intent, gateway) == row_of(action.after, gateway)
-        for gateway in rows_changed(action.before, action.after)
+        row_of(published.intent, gateway) == row_of(action.after, gateway) for gateway in concerned
     )
-    if published is not None and told and published.confirmed:
+    if published is not None and told and (published.confirmed or _running(published, facts).issuperset(concerned)):
         return Executed()
     if published is not None and told and published.rejection:
         return Failed(f"a gateway rejected it: {published.rejection}")
     late = facts.now_unix_s >= record.stage_deadline_unix_s
-    return Failed("not every gateway confirmed it in time") if late else Wait()
+    return Failed("not every gateway that it concerns confirmed it in time") if late else Wait()

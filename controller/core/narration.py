@@ -130,7 +130,9 @@ def _stage_sentence(record: ActionRecord) -> str:
         drained = isinstance(action, ScaleIn | Restart)
         return f"{target_of(action)} is drained{detail}; its order is out." if drained else f"The order is out{detail}."
     if isinstance(action, Shift):
-        return f"Every gateway runs the new shares{detail}; watching for {record.expectation.window_s:.0f} s."
+        return (
+            f"Every gateway it concerns runs the new shares{detail}; watching for {record.expectation.window_s:.0f} s."
+        )
     return f"Done: {describe(action)}{detail}; watching for {record.expectation.window_s:.0f} s."
 
 

@@ -11,6 +11,7 @@ from controller.core.actuation import Facts, Published, advance, cordons, traffi
 from controller.core.fleet import Fleet, TrafficIntent, home_traffic
 from controller.core.gateways import GatewayObservation
 from controller.core.plans import scale_in, scale_out, switch_profile
+from controller.core.telemetry import SourceDown
 from controller.core.traffic import with_row
 
 KEY = "a1:eu-west-a-0"
@@ -74,7 +75,8 @@ def test_a_drain_is_over_when_the_cordon_is_confirmed_and_nobody_sees_work(make,
     idle = replace(busy, in_flight=(("eu-west-a-0", 0),))
     published = cordoned_and_confirmed(fleet)
     assert go(draining).record.stage is Stage.DRAINING
-    assert go(draining, published=replace(published, confirmed=False), gateways=[idle]).record.stage is Stage.DRAINING
+    unconfirmed, former = replace(published, confirmed=False), replace(idle, version="v0")
+    assert go(draining, published=unconfirmed, gateways=[former]).record.stage is Stage.DRAINING
     assert go(draining, published=published, gateways=[idle, busy]).record.stage is Stage.DRAINING
     working = make.changed(fleet, "eu-west-a-0", in_flight=1)
     assert go(draining, fleet=working, published=published, gateways=[idle]).record.stage is Stage.DRAINING
@@ -220,6 +222,30 @@ def test_a_shift_is_executed_when_every_gateway_confirms_it(go, shift):
     assert go(began, published=told).record.stage is Stage.ORDERED
     assert go(began, published=replace(told, confirmed=True)).record.stage is Stage.VERIFYING
     assert go(began, published=Published("v1", shift.action.before, confirmed=True)).record.stage is Stage.ORDERED
+
+
+def running(gateway, version):
+    return GatewayObservation(gateway, version, (), (), ())
+
+
+def test_a_gateway_that_cannot_be_reached_holds_up_only_the_shifts_that_concern_it(go, shift):
+    began = go(shift).record
+    told = Published("v2", shift.action.after, confirmed=False)
+    down = SourceDown("no answer")
+    assert go(began, published=told, gateways=[running("eu-west", "v2"), down]).record.stage is Stage.VERIFYING
+    assert go(began, published=told, gateways=[down, running("us-east", "v2")]).record.stage is Stage.ORDERED
+    assert go(began, published=told, gateways=[running("eu-west", "v1"), down]).record.stage is Stage.ORDERED
+    former = Published("v1", shift.action.before, confirmed=False)
+    assert go(began, published=former, gateways=[running("eu-west", "v1"), down]).record.stage is Stage.ORDERED
+
+
+def test_a_gateway_that_cannot_be_reached_does_not_hold_up_a_drain(make, fleet, go):
+    draining = make.record(make.restart(), Stage.DRAINING)
+    published = replace(cordoned_and_confirmed(fleet), confirmed=False)
+    down = SourceDown("no answer")
+    assert go(draining, published=published, gateways=[running("eu-west", "v1"), down]).record.stage is Stage.ORDERED
+    for gateways in ([down, down], [running("eu-west", "v1"), running("us-east", "v0")]):
+        assert go(draining, published=published, gateways=gateways).record.stage is Stage.DRAINING
 
 
 def test_a_shift_that_a_gateway_rejects_or_nobody_confirms_fails(make, go, shift):
