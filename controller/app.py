@@ -129,6 +129,7 @@ async def _build(
         ids=ids,
         policy=policy,
         holder=holder,
+        aside=asyncio.to_thread,
     )
     pulse = Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=hub.lead, stand_down=hub.stand_down)
     rules = (

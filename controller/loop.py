@@ -21,6 +21,7 @@ still try: the journal refuses their writes, agents refuse their orders.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, Protocol, TypeVar
 
 from chassis.clock import Clock
 from chassis.logs import logger
@@ -50,6 +51,21 @@ from controller.ports import (
 )
 
 log = logger(__name__)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Aside(Protocol):
+    """Where the journal's calls run: `asyncio.to_thread` for one that waits for a disk, so that agents are answered."""
+
+    def __call__(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
+        """The result of the call."""
+        ...
+
+
+async def at_once(call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Here and now: for a journal in memory, and for stories that must be the same every time."""
+    return call(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,7 @@ class ControlLoop:
         policy: Policy,
         holder: str,
         phases: Phases | None = None,
+        aside: Aside = at_once,
     ) -> None:
         self._journal = journal
         self._signals = signals
@@ -101,6 +118,7 @@ class ControlLoop:
         self._policy = policy
         self._holder = holder
         self._phases = phases or Phases()
+        self._aside = aside
         self._memory = Memory()
         self._published: Published | None = None
         self._plans: tuple[GatewayPlan, ...] = ()
@@ -116,7 +134,7 @@ class ControlLoop:
         now_unix_s = self._clock.now_unix_s()
         asked_s = self._clock.monotonic_s()
         try:
-            lease = self._journal.acquire(self._holder, now_unix_s, self._policy.lease_s)
+            lease = await self._bounded(self._journal.acquire, self._holder, now_unix_s, self._policy.lease_s)
         except Exception:
             self._let_lapse(asked_s)
             raise
@@ -134,7 +152,9 @@ class ControlLoop:
         output = think(tick, self._memory, self._policy, self._phases)
         try:
             if not output.record.empty:
-                self._journal.write(lease.epoch, output.record)  # intent first: nothing has been touched yet
+                await self._bounded(
+                    self._journal.write, lease.epoch, output.record
+                )  # intent first: nothing has been touched yet
         except FencedError as error:
             log.warning("leadership_lost", epoch=lease.epoch, error=str(error))
             self._stand_by("")
@@ -154,7 +174,7 @@ class ControlLoop:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _gather(self, now_unix_s: float, epoch: int) -> TickInput:
-        journal = self._journal.load(now_unix_s, self._policy.history_s)
+        journal = await self._bounded(self._journal.load, now_unix_s, self._policy.history_s)
         async with asyncio.TaskGroup() as group:
             sample = group.create_task(self._sample())
             gateways = group.create_task(self._observe())
@@ -170,6 +190,14 @@ class ControlLoop:
             journal=journal,
             published=self._published,
         )
+
+    async def _bounded(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """A call of the journal, awaited no longer than a lease lasts: after that somebody else may lead.
+
+        One that was given up may still land, but before anything the next pass reads: it too takes the lease's lock first.
+        """
+        async with asyncio.timeout(self._policy.lease_s):
+            return await self._aside(call, *args, **kwargs)
 
     async def _sample(self) -> SignalSample | SourceDown:
         try:

@@ -1,6 +1,7 @@
 """The shell around the phases: what it does before it knows enough, and when the world does not answer."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -180,6 +181,31 @@ def test_a_leader_that_cannot_renew_its_lease_stands_by_when_the_lease_has_lapse
     asyncio.run(loop.tick())
     assert loop.view.leader, "nobody else has led meanwhile"
     assert loop.view.epoch == 1
+
+
+def test_a_journal_that_waits_for_its_disk_runs_aside_and_does_not_hold_up_agents():
+    rehearsal = Rehearsal(Script(seed=1))
+    loop = rehearsal.controllers[0]
+    disk, threads = threading.Event(), set()
+    acquire = rehearsal.journal.acquire
+
+    def waits(*args):
+        threads.add(threading.current_thread())
+        assert disk.wait(5.0)
+        return acquire(*args)
+
+    loop._aside, rehearsal.journal.acquire = asyncio.to_thread, waits
+
+    async def play():
+        async with asyncio.TaskGroup() as group:
+            tick = group.create_task(loop.tick())
+            await asyncio.sleep(0.01)  # an agent's request would be answered here
+            assert not tick.done()
+            disk.set()
+
+    asyncio.run(play())
+    assert loop.view.leader
+    assert threading.main_thread() not in threads
 
 
 class Refuses:
