@@ -36,10 +36,18 @@ class Actuator:
         await self._renew(self._board.units[replica], grace_s)
 
     async def stop(self, replica: ReplicaId, grace_s: float, *, state: ReplicaState, reason: str = "") -> None:
-        """End its process, into STOPPED (by order: it stays so after a restart of the agent) or QUARANTINED."""
+        """End its process, into STOPPED (by order: it stays so after a restart of the agent) or QUARANTINED.
+
+        Raises `ReplicaRuntimeError`; the process counts as running again then, and is probed and healed like before.
+        """
         unit = self._board.units[replica]
+        instance = unit.instance
         self._board.ending(replica)
-        await self._runtime.stop(replica, grace_s)
+        try:
+            await self._runtime.stop(replica, grace_s)
+        except ReplicaRuntimeError:
+            self._board.not_ended(replica, instance)
+            raise
         self._prober.forget(replica)
         self._board.ended(replica, state, reason)
         self._remember(unit, "")

@@ -88,6 +88,12 @@ class Board:
         """Its process is about to be ended on purpose: its exit is no crash, and its answers count no more."""
         self.units[replica].instance = None
 
+    def not_ended(self, replica: ReplicaId, instance: Instance | None) -> None:
+        """Its process could not be ended: it counts again, as a crash when it ended by itself in the meantime."""
+        unit = self.units[replica]
+        unit.instance = instance
+        self._exited_unseen(unit)
+
     def began(self, instance: Instance, generation: int) -> None:
         """A new incarnation runs."""
         unit = self.units[instance.replica]
@@ -95,8 +101,7 @@ class Board:
         unit.generation = generation
         unit.log_tail = ()
         self._turn(unit, starting(self._clock.monotonic_s()))
-        if unit.last_exit is not None and unit.last_exit.instance == instance:
-            self.ended(instance.replica, ReplicaState.CRASHED, unit.last_exit.reason)
+        self._exited_unseen(unit)
 
     def observed(self, replica: ReplicaId, instance: Instance, probe: Probe) -> None:
         """A probe of `instance` came back; one of a former incarnation is dropped."""
@@ -136,6 +141,11 @@ class Board:
         except TimeoutError:
             return is_so(unit)
         return True
+
+    def _exited_unseen(self, unit: Unit) -> None:
+        """Catch up on an exit that was told while the process was not the unit's."""
+        if unit.last_exit is not None and unit.last_exit.instance == unit.instance:
+            self.ended(unit.spec.replica, ReplicaState.CRASHED, unit.last_exit.reason)
 
     def _turn(self, unit: Unit, health: Health) -> None:
         turned = health.state is not unit.health.state or health.started_s != unit.health.started_s
