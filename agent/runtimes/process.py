@@ -120,7 +120,12 @@ class ProcessRuntime:
         existing = self._children.get(spec.replica)
         if existing is not None and existing.process.returncode is None:
             return existing.instance
-        process = await self._from_spare(spec) or await self._cold(spec)
+        try:
+            self._rotate_log(spec.replica)
+            process = await self._from_spare(spec) or await self._cold(spec)
+        except OSError as error:
+            msg = f"cannot start {spec.replica}: {error}"
+            raise ReplicaRuntimeError(msg) from error
         instance = Instance(replica=spec.replica, token=f"pid-{process.pid}-{self.clock.now_unix_s():.3f}")
         child = _Child(process, instance)
         self._children[spec.replica] = child
@@ -170,30 +175,24 @@ class ProcessRuntime:
             self._spares.remove(spare)
             self._refill.set()
             try:
+                spare.log_path.replace(self._log_path(spec.replica))  # first: what has the identity must not fail here
                 async with asyncio.timeout(HANDOVER_S_MAX):
                     await _hand_over(spare.process, spec)
             except (OSError, TimeoutError) as error:
                 log.warning("spare_lost", pid=spare.process.pid, error=repr(error))
                 kill_group(spare.process.pid)
                 continue
-            self._rotate_log(spec.replica)
-            spare.log_path.replace(self._log_path(spec.replica))
             log.info("spare_took_over", replica=spec.replica, pid=spare.process.pid)
             return spare.process
         return None
 
     async def _cold(self, spec: ReplicaSpec) -> asyncio.subprocess.Process:
-        self._rotate_log(spec.replica)
         identity = {f"TRIMTAB_SERVING_{name.upper()}": str(value) for name, value in identity_of(spec).items()}
-        try:
-            process = await spawn_child(
-                self.plan.argv,
-                env={**self.plan.environment, **identity},
-                log_path=self._log_path(spec.replica),
-            )
-        except OSError as error:
-            msg = f"cannot start {' '.join(self.plan.argv)} for {spec.replica}"
-            raise ReplicaRuntimeError(msg) from error
+        process = await spawn_child(
+            self.plan.argv,
+            env={**self.plan.environment, **identity},
+            log_path=self._log_path(spec.replica),
+        )
         log.info("replica_started_cold", replica=spec.replica, pid=process.pid)
         return process
 
@@ -238,8 +237,8 @@ class ProcessRuntime:
     async def _warm_spare(self) -> bool:
         self._spares_started += 1
         path = self.plan.log_directory / f"spare-{self._spares_started}.log"
-        path.unlink(missing_ok=True)
         try:
+            path.unlink(missing_ok=True)
             process = await spawn_child(self.plan.spare_argv, env=self.plan.environment, log_path=path, stdin_pipe=True)
         except OSError as error:
             log.warning("spare_not_started", error=repr(error))
