@@ -14,7 +14,7 @@ help: ## list the targets
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trimtab needs Python 3.11 or newer (PYTHON=python3.11 make …)"; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "a virtual environment could not be made: sudo apt-get install python3-venv"; exit 2; }
 	@echo "installing the locked Python packages (about half a minute) …"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
@@ -46,7 +46,7 @@ golden: $(STAMP) ## rewrite the generated rules, alerts and dashboards; review t
 	@$(BIN)/python -m alerts render --golden
 	@$(BIN)/python -m grafana render --golden
 
-bench: setup ## the measurements of docs/benchmarks.md
+bench: setup ## time a tick of the loop; docs/benchmarks.md names the other measurements
 	@$(BIN)/python bench/controller_tick.py
 
 clean: ## remove what set-up and runs left in this folder (not Debian packages)

@@ -41,16 +41,11 @@ async def read(request: Request, model: type[Body], *, bytes_max: int, example: 
 
 
 def refuse_strangers(request: Request) -> None:
-    """Control is for the agent beside us: never through a gateway, never from a public address."""
+    """Control is for the agent beside us: never through a gateway, never from another machine."""
     peer = request.client.host if request.client else ""
+    own_address, _port = request.scope.get("server") or ("", None)
     proxied = any(name in request.headers for name in PROXY_HEADERS)
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        is_near = False
-    else:
-        is_near = address.is_loopback or address.is_private
-    if proxied or not is_near:
+    if proxied or not (_is_loopback(peer) or peer == own_address):
         raise ProblemError(
             problem(
                 HTTPStatus.FORBIDDEN,
@@ -68,3 +63,10 @@ def _too_large(bytes_max: int) -> ProblemError:
         fix="split the text at sentences into several requests",
     )
     return ProblemError(too_large, {"connection": "close"})
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -61,7 +61,7 @@ OPTIONAL_ON_CI = {"gpu"}
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, (is_here, what) in NEEDS.items():
         if item.get_closest_marker(marker) and not is_here():
-            reason = f"needs {what} (run `make setup`)"
+            reason = f"needs {what} (`make setup-dev` installs; `.ci/run` shows how to start a Docker engine)"
             if ON_CI and marker not in OPTIONAL_ON_CI:
                 pytest.fail(reason, pytrace=False)
             pytest.skip(reason)

@@ -1,6 +1,7 @@
 """Finding the programs a stack is made of, and telling people exactly how to get those that are missing."""
 
 import importlib.util
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -69,8 +70,13 @@ def missing_of(requirements: tuple[Requirement, ...]) -> tuple[Requirement, ...]
     return tuple(requirement for requirement in requirements if _which(requirement) is None)
 
 
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin")
+"""Where Debian keeps servers; not on the path of ordinary users."""
+
+
 def _which(requirement: Requirement) -> str | None:
-    return next((path for name in requirement.names if (path := shutil.which(name))), None)
+    beside = os.pathsep.join(SYSTEM_FOLDERS)
+    return next((p for name in requirement.names if (p := shutil.which(name) or shutil.which(name, path=beside))), None)
 
 
 def _envoy_binary() -> str | None:

@@ -1,5 +1,6 @@
 """What is checked and prepared before the first process starts, so that a start either fails early or can succeed."""
 
+import os
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from trimtab.stack.model import Listener, ProcessPlan, RenderedFile, StackPlan
-from trimtab.supervisor.errors import PortBusyError
+from trimtab.supervisor.errors import PortBusyError, StackError
 
 LOG_BYTES_MAX = 16 * 1024 * 1024
 """A log that grew beyond this is set aside at the next restart of its process."""
@@ -48,9 +49,12 @@ def owner_of(listener: Listener) -> str:
 
 
 def prepare(process: ProcessPlan) -> None:
-    """Directories, rendered files and a log file with room."""
+    """Directories, rendered files and a log file with room. Raises `StackError` for a directory of somebody else."""
     for directory in (*process.directories, process.log.parent):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if directory.stat().st_uid != os.geteuid():  # in shared memory others could have made it, to write our routes
+            msg = f"{directory} belongs to another user: remove it, or choose another --home"
+            raise StackError(msg)
     for file in process.files:
         _write(file)
     if process.log.exists() and process.log.stat().st_size > LOG_BYTES_MAX:

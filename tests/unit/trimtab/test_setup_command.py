@@ -33,6 +33,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "env").symlink_to(str(shutil.which("env")))
     program(tmp_path, "sudo", SUDO.format(sh=shutil.which("sh"), code=0))
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("trimtab.stack.programs.SYSTEM_FOLDERS", (str(tmp_path / "sbin"),))
     return tmp_path
 
 
@@ -56,6 +57,14 @@ def test_tests_need_docker_as_well(machine: Path) -> None:
     log = apt(machine)
     install_programs(dev=True, say=lambda _: None)
     assert log.read_text().splitlines()[-1].endswith("docker.io")
+
+
+def test_servers_outside_an_ordinary_users_path_are_found(machine: Path) -> None:
+    log = apt(machine)
+    (machine / "sbin").mkdir()
+    program(machine / "sbin", "dockerd", "")
+    install_programs(dev=True, say=lambda _: None)
+    assert not log.read_text().splitlines()[-1].endswith("docker.io")
 
 
 def test_what_is_there_is_left_alone(machine: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from chassis.clock import SystemClock
 from trimtab.stack.model import Gateway, Listener, ProcessPlan, ReadyHttp, ReadyTcp, RestartPolicy, StackPlan
-from trimtab.supervisor.errors import GivenUpError, HomeInUseError, PortBusyError, StartFailedError
+from trimtab.supervisor.errors import GivenUpError, HomeInUseError, PortBusyError, StackError, StartFailedError
 from trimtab.supervisor.home_lock import is_owned, owned_home, running_state
 from trimtab.supervisor.launch import run_until
-from trimtab.supervisor.preflight import is_free, refuse_busy_listeners
+from trimtab.supervisor.preflight import is_free, prepare, refuse_busy_listeners
 from trimtab.supervisor.run import StackSupervisor
 from trimtab.supervisor.state import Part, PartState, Phase, StackState, read_state
 
@@ -288,3 +288,12 @@ async def test_the_state_file_tells_other_commands_what_runs(server, tmp_path, w
     stop.set()
     await task
     assert read_state(tmp_path).phase is Phase.STOPPING
+
+
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = script(tmp_path, "mine", "pass", directories=(tmp_path / "watched",))
+    prepare(plan)
+    assert (tmp_path / "watched").stat().st_mode & 0o077 == 0
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(StackError, match="belongs to another user"):
+        prepare(plan)
