@@ -72,8 +72,8 @@ class _Line(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
-        if self.answer is not None:
-            self.answer.cancel()
+        """Whoever waits for the answer learns that it will not come; cancelling it would cancel the waiter."""
+        self._fail(ConnectionResetError("connection dropped"))
         if self._transport is not None:
             self._transport.abort()
 

@@ -128,6 +128,18 @@ async def test_an_unusable_answer_is_a_miss_and_the_next_probe_starts_afresh(pro
     assert replica.connections == 2
 
 
+async def test_forgetting_a_replica_during_its_probe_is_a_miss_and_not_the_end_of_the_prober(prober, spec, replica):
+    replica.answers = [(5.0, None)]
+    probing = asyncio.ensure_future(prober.probe(spec))
+    while not replica.requests:  # noqa: ASYNC110  # the fake has no event
+        await asyncio.sleep(0.005)
+    prober.forget(spec.replica)
+    probe = await probing
+    assert isinstance(probe, Missed)
+    assert "connection dropped" in probe.reason
+    assert isinstance(await prober.probe(spec), Answered)
+
+
 async def test_a_forgotten_replica_is_asked_on_a_new_connection(prober, spec, replica):
     replica.answers = [(5.0, None)]
     assert isinstance(await prober.probe(spec), Missed)
