@@ -137,14 +137,15 @@ class WorkerPool:
         try:
             if not job.cancelled:
                 self._step(number, job)
+            rest = job.conversion.finish() if job.is_spoken and not job.cancelled else None
         except Exception as error:  # this thread supervises steps: whatever one raises fails its job and no other
             log.exception("step_failed", worker=number, error=repr(error))
             self._end(job, Failed(str(error) or type(error).__name__))
             return
         if job.cancelled:
             self._end(job, Cancelled())
-        elif job.is_spoken:
-            self._end(job, Finished(job.conversion.finish(), tuple(job.profiles), job.first_work_s, job.work_s))
+        elif rest is not None:
+            self._end(job, Finished(rest, tuple(job.profiles), job.first_work_s, job.work_s))
         else:
             self._put_back(job)
 
