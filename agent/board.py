@@ -131,8 +131,8 @@ class Board:
         self.units[spec.replica].spec = spec
 
     # ── waiting for a level ───────────────────────────────────────────────────────────────────────────────────────────
-    async def until(self, replica: ReplicaId, is_so: Callable[[Unit], bool], *, within_s: float) -> bool:
-        """Wait until `is_so` holds for the replica; False when it did not within `within_s`."""
+    async def until(self, replica: ReplicaId, is_so: Callable[[Unit], bool], *, within_s: float | None) -> bool:
+        """Wait until `is_so` holds for the replica; False when it did not within `within_s`. None: until cancelled."""
         unit = self.units[replica]
         try:
             async with asyncio.timeout(within_s):

@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from agent.actuator import Actuator
 from agent.board import Board, Unit
 from agent.core.fencing import Circumstances, Execute, Refuse, Replay, Target, judge
-from agent.core.health import HealthPolicy
+from agent.core.health import BROKEN_STATES, HealthPolicy
 from agent.errors import JournalError, ReplicaControlError, ReplicaRuntimeError
 from agent.journal import FileJournal
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.agent_api import Order, Receipt
-from contracts.vocabulary import OrderKind, ReceiptStatus, ReplicaState
+from contracts.vocabulary import OrderKind, ProfileId, ReceiptStatus, ReplicaId, ReplicaState
 
 log = logger(__name__)
 INBOX_MAX = 64
 """Orders waiting to be judged: one per replica of the largest host. More are dropped, and delivered again."""
-DOWN_STATES = frozenset({ReplicaState.CRASHED, ReplicaState.HUNG})
 
 
 class ControllerTime:
@@ -124,7 +123,7 @@ class OrderDesk:
     async def _execute(self, order: Order, running: Receipt) -> None:
         try:
             result = await self._carry_out(order)
-        except (ReplicaRuntimeError, ReplicaControlError) as error:
+        except ReplicaRuntimeError as error:
             result = _Result(ReceiptStatus.FAILED, str(error))
         finally:
             self.board.release(order.replica)
@@ -159,16 +158,35 @@ class OrderDesk:
                 return await self._switch(order)
 
     async def _switch(self, order: Order) -> _Result:
+        """Ask for it while the replica lives. One that breaks meanwhile is given up: a reflex waits for the claim."""
         if order.profile is None:
             return _Result(ReceiptStatus.FAILED, "the order names no profile")
-        answer = await self.actuator.switch_profile(order.replica, order.profile)
-        if answer.profile != order.profile:
+        async with asyncio.TaskGroup() as race:
+            asking = race.create_task(self._ask_to_switch(order.replica, order.profile))
+            breaking = race.create_task(
+                self.board.until(order.replica, lambda now: now.health.state in BROKEN_STATES, within_s=None)
+            )
+            await asyncio.wait({asking, breaking}, return_when=asyncio.FIRST_COMPLETED)
+            breaking.cancel()
+            if not asking.done():
+                asking.cancel()
+        if not asking.cancelled():
+            return asking.result()
+        health = self.board.units[order.replica].health
+        return _Result(ReceiptStatus.FAILED, f"{health.state.value} during the switch: {health.reason}")
+
+    async def _ask_to_switch(self, replica: ReplicaId, profile: ProfileId) -> _Result:
+        try:
+            answer = await self.actuator.switch_profile(replica, profile)
+        except ReplicaControlError as error:
+            return _Result(ReceiptStatus.FAILED, str(error))
+        if answer.profile != profile:
             return _Result(ReceiptStatus.FAILED, f"{answer.outcome}: {answer.detail}")
         return _Result(ReceiptStatus.DONE, answer.outcome)
 
     async def _until_ready(self, unit: Unit) -> _Result:
         """A start is done when the replica serves, not when a process exists."""
-        settled = {ReplicaState.READY, *DOWN_STATES}
+        settled = {ReplicaState.READY, *BROKEN_STATES}
         await self.board.until(
             unit.spec.replica, lambda now: now.health.state in settled, within_s=self.health.start_deadline_s
         )

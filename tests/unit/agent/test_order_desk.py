@@ -24,18 +24,34 @@ REPLICA = ReplicaId("h-0")
 SPEC = ReplicaSpec(REPLICA, Region("eu"), HostId("h"), "127.0.0.1", 1, ProfileId("full-fp32-onnx"))
 
 
+class SilentControl:
+    """Takes a call and never answers it, like a replica that froze during it."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.given_up = False
+
+    async def switch_profile(self, spec, profile):
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up = True
+
+
 @pytest.fixture
 async def rig(tmp_path):
     class Rig:
         clock = SystemClock()
         runtime = SimulatedRuntime()
+        control = SilentControl()
         journal = FileJournal(tmp_path / "journal.jsonl", clock=clock)
 
     rig = Rig()
     rig.journal.open()
     prober = SimulatedProber(rig.runtime)
     rig.board = Board([SPEC], policy=HealthPolicy(start_deadline_s=1.0), clock=rig.clock)
-    actuator = Actuator(board=rig.board, runtime=rig.runtime, prober=prober, control=None, memory=rig.journal)
+    actuator = Actuator(board=rig.board, runtime=rig.runtime, prober=prober, control=rig.control, memory=rig.journal)
     tools = HealerTools(actuator, prober, None, rig.runtime, rig.runtime, rig.journal)
     healer = Healer(rig.board, tools, ReflexLog(), RestartBudget(), rig.clock)
     rig.time = ControllerTime(rig.clock)
@@ -108,6 +124,22 @@ async def test_a_replica_held_by_a_reflex_refuses_orders(rig, wait_until_async):
     assert rig.board.claim(REPLICA, "reflex")
     rig.desk.deliver(order(rig, "b", OrderKind.RESTART, generation=1))
     assert (await final(rig, wait_until_async, "b")).refusal is RefusalReason.TARGET_BUSY
+
+
+@pytest.mark.parametrize("fault", ["freeze", "crash"])
+async def test_a_replica_that_breaks_during_a_switch_is_healed_without_waiting_for_its_answer(
+    rig, wait_until_async, fault
+):
+    rig.desk.deliver(order(rig, "a", OrderKind.START_REPLICA))
+    await final(rig, wait_until_async, "a")
+    rig.desk.deliver(order(rig, "b", OrderKind.SWITCH_PROFILE, generation=1, profile=ProfileId("light-int8-onnx")))
+    await asyncio.wait_for(rig.control.asked.wait(), 2)
+    getattr(rig.runtime, fault)(REPLICA)
+    receipt = await final(rig, wait_until_async, "b")
+    assert receipt.status is ReceiptStatus.FAILED
+    assert "during the switch" in receipt.detail
+    assert rig.control.given_up
+    await wait_until_async(lambda: rig.board.units[REPLICA].generation == 2, within_s=5, what="healed by the reflex")
 
 
 async def test_a_replayed_order_is_told_again_though_it_was_acknowledged(rig, wait_until_async):
