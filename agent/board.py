@@ -47,6 +47,10 @@ class Unit:
     """Who works on it: an order's key or a reflex."""
     restarts_s: tuple[float, ...] = ()
     """Reflexive restarts within the budget window (monotonic)."""
+    refusals: int = 0
+    """Reflexive restarts in a row that the runtime refused."""
+    retry_s: float = 0.0
+    """After a refusal: no reflex before this time (monotonic)."""
     restarts_total: int = 0
     log_tail: tuple[str, ...] = ()
     last_exit: Exit | None = None
@@ -100,6 +104,7 @@ class Board:
         unit.instance = instance
         unit.generation = generation
         unit.log_tail = ()
+        unit.refusals, unit.retry_s = 0, 0.0
         self._turn(unit, starting(self._clock.monotonic_s()))
         self._exited_unseen(unit)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agent.actuator import Actuator
 from agent.board import Board, Unit
-from agent.core.budget import Quarantine, RestartBudget, RestartLater, allow, recent
+from agent.core.budget import Quarantine, RestartBudget, RestartLater, allow, recent, refusal_wait_s
 from agent.core.health import BROKEN_STATES, Answered, Probe
 from agent.core.histogram import Histogram
 from agent.errors import ReplicaControlError, ReplicaRuntimeError
@@ -132,32 +132,38 @@ class Healer:
     # ── healing ───────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _heal(self, unit: Unit) -> None:
         now_s = self.clock.monotonic_s()
+        if now_s < unit.retry_s:
+            return
         allowance = allow(unit.restarts_s, now_s, self.budget)
         if isinstance(allowance, RestartLater) or not self.board.claim(unit.spec.replica, "reflex"):
             return
         try:
             if isinstance(allowance, Quarantine):
                 await self._quarantine(unit, allowance)
-            else:
+            elif await self._restart(unit):
                 unit.restarts_s = (*recent(unit.restarts_s, now_s, self.budget), now_s)
-                await self._restart(unit)
+            else:
+                unit.refusals += 1
+                unit.retry_s = self.clock.monotonic_s() + refusal_wait_s(unit.refusals, self.budget)
         finally:
             self.board.release(unit.spec.replica)
 
-    async def _restart(self, unit: Unit) -> None:
+    async def _restart(self, unit: Unit) -> bool:
+        """False when the runtime refused, which tells nothing about the replica."""
         hung = unit.health.state is ReplicaState.HUNG
         kind = ReflexKind.RESTART_HUNG if hung else ReflexKind.RESTART_CRASHED
         replica, began_s = unit.spec.replica, self._fault_began_s(unit)
         seq = await self._write_down(unit, kind)
         try:
-            if hung:
+            if hung or unit.refusals:  # a refused restart may have left the hung process in place
                 await self.tools.actuator.restart(replica, grace_s=0.0)
             else:
                 await self.tools.actuator.start(replica)
         except ReplicaRuntimeError as error:
             log.warning("reflex_failed", replica=replica, kind=kind.value, error=str(error))
-            return
+            return False
         self.reflexes.restarted(seq, kind, replica, unit.generation, fault_began_s=began_s)
+        return True
 
     async def _quarantine(self, unit: Unit, spent: Quarantine) -> None:
         reason = f"{spent.restarts} restarts within {spent.window_s:g} s did not help: {unit.health.reason}"
@@ -169,6 +175,7 @@ class Healer:
             )
         except ReplicaRuntimeError as error:
             log.warning("reflex_failed", replica=unit.spec.replica, kind="quarantine", error=str(error))
+            self.board.ended(unit.spec.replica, ReplicaState.QUARANTINED, f"{reason}; it could not be stopped: {error}")
         unit.log_tail = tail
 
     async def _write_down(self, unit: Unit, kind: ReflexKind) -> int:

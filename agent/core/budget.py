@@ -3,6 +3,8 @@
 The first restarts of a window are immediate, because one crash is usually bad luck and every second counts. The next
 ones wait longer and longer, because the fault is then likely in what is started. After those the replica is quarantined:
 left down and reported, until an order RESTART lifts it. So a crash loop costs a bounded number of starts.
+
+A restart that the runtime refused says nothing about the replica: it is tried again, slower and slower, and not counted.
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,10 @@ class RestartBudget:
     """Five minutes without a restart in between make a replica blameless again."""
     backoff_s: float = 5.0
     """First wait; it doubles: 5, 10, 20 s."""
+    refusal_backoff_s: float = 1.0
+    """Wait after the first refused restart; it doubles: an engine that restarts is back within seconds."""
+    refusal_cap_s: float = 30.0
+    """Longest such wait: how much later than its engine a replica may come back."""
 
     @property
     def restarts_max(self) -> int:
@@ -51,6 +57,12 @@ Allowance = RestartNow | RestartLater | Quarantine
 def recent(restarts_s: tuple[float, ...], now_s: float, budget: RestartBudget) -> tuple[float, ...]:
     """The restarts that still count, oldest first."""
     return tuple(at_s for at_s in restarts_s if now_s - at_s < budget.window_s)
+
+
+def refusal_wait_s(refusals: int, budget: RestartBudget) -> float:
+    """How long to wait after so many refused restarts in a row (at least one)."""
+    exponent = min(refusals - 1, 16)  # 2**16 s is beyond any cap; a much larger power would only overflow
+    return min(budget.refusal_cap_s, budget.refusal_backoff_s * 2.0**exponent)
 
 
 def allow(restarts_s: tuple[float, ...], now_s: float, budget: RestartBudget) -> Allowance:
