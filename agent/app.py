@@ -5,39 +5,41 @@ or takes orders any more, then child processes finish their work within a bounde
 """
 
 import asyncio
-import json
 import random
-import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.resources import files
 
 import httpx
-import yaml
 
 from agent.actuator import Actuator
-from agent.api import PageServer, Response
+from agent.api import PageServer
 from agent.board import Board
-from agent.control import HttpReplicaControl
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
-from agent.core.xid import XidTable, parse_table
 from agent.errors import ReplicaRuntimeError
-from agent.exporter import CONTENT_TYPE, Exporter
-from agent.healer import Healer, HealerTools
+from agent.exporter import Exporter
+from agent.healer import Healer
 from agent.journal import FileJournal
 from agent.orders import ControllerTime, OrderDesk
-from agent.ports import ReplicaSpec, Runtime
+from agent.parts import (
+    build_gpus,
+    build_pages,
+    build_runtime,
+    build_tools,
+    identity_of_boot,
+    replica_specs,
+    sync_url,
+)
+from agent.ports import ReplicaSpec
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
-from agent.probes.process import HttpProber
 from agent.reflexes import ReflexLog
-from agent.report import HostIdentity, Reporter
-from agent.runtimes.docker import ContainerTemplate, DockerRuntime
-from agent.runtimes.process import ProcessPlan, ProcessRuntime
-from agent.settings import AgentSettings, RuntimeKind
+from agent.report import Reporter
+from agent.runtimes.docker import DockerRuntime
+from agent.runtimes.process import ProcessRuntime
+from agent.settings import AgentSettings
 from agent.sync import SyncLoop
 from chassis.clock import Clock
 from chassis.health import Readiness
@@ -179,114 +181,6 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         readiness=readiness,
         supervisor=Supervisor(clock=clock, rng=rng),
     )
-
-
-# ── parts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-def replica_specs(settings: AgentSettings) -> tuple[ReplicaSpec, ...]:
-    """One per slot."""
-    return tuple(
-        ReplicaSpec(
-            replica=replica,
-            region=settings.home_region,
-            host=settings.host,
-            address=str(settings.replica_address),
-            port=settings.replica_port_base + slot,
-            profile=settings.replica_profile,
-        )
-        for slot, replica in enumerate(settings.replica_ids)
-    )
-
-
-def build_runtime(
-    settings: AgentSettings, *, clock: Clock, rng: random.Random, environment: Mapping[str, str]
-) -> ProcessRuntime | DockerRuntime:
-    """What the settings chose."""
-    if settings.runtime is RuntimeKind.DOCKER:
-        return DockerRuntime(label=settings.docker_label, template=container_template(settings), clock=clock)
-    argv = settings.serving_command or (sys.executable, "-m", "serving")
-    plan = ProcessPlan(
-        argv=argv,
-        spare_argv=(*argv, "spare"),
-        environment={**environment, **settings.serving_environment},
-        log_directory=settings.state_dir / "logs",
-        spares=settings.spares,
-        stop_grace_s=settings.stop_grace_s,
-    )
-    return ProcessRuntime(plan=plan, clock=clock, rng=rng)
-
-
-def container_template(settings: AgentSettings) -> ContainerTemplate | None:
-    """How to make a container, when an image is set; the image knows its own Python, so nothing else is passed on."""
-    if not settings.docker_image:
-        return None
-    return ContainerTemplate(
-        image=settings.docker_image,
-        command=settings.serving_command or ("python", "-m", "serving"),
-        environment=settings.serving_environment,
-        binds=settings.docker_binds,
-    )
-
-
-def build_tools(
-    board: Board, runtime: Runtime, journal: FileJournal, client: httpx.AsyncClient, clock: Clock
-) -> HealerTools:
-    """Eyes and hands over one runtime; orders use the same hands."""
-    prober = HttpProber(view=runtime, clock=clock)
-    control = HttpReplicaControl(client)
-    return HealerTools(
-        actuator=Actuator(board=board, runtime=runtime, prober=prober, control=control, memory=journal),
-        prober=prober,
-        control=control,
-        view=runtime,
-        exits=runtime,
-        thresholds=journal,
-    )
-
-
-def build_gpus(settings: AgentSettings, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> GpuWatch:
-    """The watch over this host's GPUs, or over their absence."""
-    log_path = settings.state_dir / "logs" / "nvml.log"
-    return GpuWatch(clock=clock, rng=rng, table=xid_table(), env=environment, log_path=log_path)
-
-
-def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentity:
-    """Who this agent is until it ends."""
-    return HostIdentity(
-        host=settings.host,
-        region=settings.home_region,
-        boot_id=f"{rng.getrandbits(64):016x}",
-        runtime=settings.runtime.value,
-        address=str(settings.address),
-        port=settings.port,
-    )
-
-
-def sync_url(settings: AgentSettings) -> str:
-    """Where this host reports."""
-    return f"{str(settings.controller_url).rstrip('/')}/api/v1/agents/{settings.host_id}/sync"
-
-
-def build_pages(settings: AgentSettings, exporter: Exporter, readiness: Readiness) -> PageServer:
-    """The three pages."""
-
-    def readyz() -> Response:
-        body = json.dumps({"ready": readiness.ready, "reason": readiness.reason}) + "\n"
-        return Response(200 if readiness.ready else 503, body, "application/json")
-
-    return PageServer(
-        address=str(settings.address),
-        port=settings.port,
-        routes={
-            "/metrics": lambda: Response(200, exporter.render(), CONTENT_TYPE),
-            "/livez": lambda: Response(200, "alive\n"),
-            "/readyz": readyz,
-        },
-    )
-
-
-def xid_table() -> XidTable:
-    """The table that ships with the package."""
-    return parse_table(yaml.safe_load(files("agent").joinpath("data/xid_actions.yaml").read_text(encoding="utf-8")))
 
 
 async def _raise_on(stop: asyncio.Event) -> None:

@@ -157,7 +157,7 @@ class FileJournal:
             case "epoch" if isinstance(data, int):
                 self._epoch = max(self._epoch, data)
             case "replica" if isinstance(data, dict):
-                self._replicas[str(data["replica"])] = ReplicaMemory(**data)
+                self._replicas[str(data["replica"])] = ReplicaMemory(**{**data, "gpus": tuple(data.get("gpus", ()))})
             case "thresholds":
                 self._thresholds = SloThresholds.model_validate(data)
             case _:

@@ -11,7 +11,7 @@ from typing import Protocol
 from agent.core.health import Probe, Vitals
 from contracts.agent_api import Receipt
 from contracts.serving_api import SloThresholds, SwitchProfileResponse
-from contracts.vocabulary import HostId, OrderKey, ProfileId, Region, ReplicaId
+from contracts.vocabulary import GpuUuid, HostId, OrderKey, ProfileId, Region, ReplicaId
 
 LOG_TAIL_LINES_MAX = 20
 """Enough for a traceback; every line travels with every report."""
@@ -29,6 +29,8 @@ class ReplicaSpec:
     address: str
     port: int
     profile: ProfileId
+    gpus: tuple[GpuUuid, ...] = ()
+    """Devices it may use; empty on a host without GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,19 @@ class ReplicaControl(Protocol):
         ...
 
 
+# ── the GPUs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+class GpuFitness(Protocol):
+    """Knows which GPUs can carry work now."""
+
+    def present(self) -> tuple[GpuUuid, ...]:
+        """Every GPU of this host, fit or not, in PCI order; empty without a driver."""
+        ...
+
+    def why_unfit(self, gpu: GpuUuid) -> str | None:
+        """Why nothing should be started there (down, lost, needs a reset); None when it is fit."""
+        ...
+
+
 # ── memory ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class ReplicaMemory:
@@ -131,6 +146,8 @@ class ReplicaMemory:
     profile: ProfileId
     token: str
     """Incarnation that was running; with Docker it may still be."""
+    gpus: tuple[GpuUuid, ...] = ()
+    """Devices that it was given."""
 
 
 class OrderJournal(Protocol):

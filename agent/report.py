@@ -73,7 +73,7 @@ class Reporter:
                 reason=gpu.reason,
                 utilization_ratio=gpu.values.get("utilization_ratio"),
                 temperature_celsius=gpu.values.get("temperature_celsius"),
-                recommended_action=gpu.recommended_action.value,
+                recommended_action=gpu.recommended_action,
             )
             for gpu in self.gpus.newest(now_s)
         )

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.serving_api import SloThresholds
 from contracts.vocabulary import (
+    GpuAction,
+    GpuUuid,
     HostId,
     OrderKey,
     OrderKind,
@@ -60,6 +62,12 @@ class ReplicaReport(Wire):
     restarts_total: int = 0
     log_tail: tuple[str, ...] = ()
     """Last lines of the log of a replica that is hung, crashed or quarantined; at most 20 lines."""
+    gpus: tuple[GpuUuid, ...] = ()
+    """Devices it was given; empty on a host without GPUs."""
+    withheld: str = ""
+    """Why the agent does not restart it, when it would otherwise: its GPU is unfit. Empty: nothing is withheld."""
+    canaries_failed: int = 0
+    """Canary utterances in a row that failed; they are only sent while there is no traffic."""
 
 
 class ReflexReport(Wire):
@@ -84,8 +92,26 @@ class GpuReport(Wire):
     up: bool
     reason: str = ""
     utilization_ratio: float | None = None
+    memory_used_ratio: float | None = None
     temperature_celsius: float | None = None
-    recommended_action: str = ""
+    clock_ratio: float | None = None
+    """SM clock over its maximum."""
+    slowed: bool = False
+    """The hardware slows it down now, for heat or power braking. A software power cap is normal and does not count."""
+    recommended_action: GpuAction = GpuAction.NONE
+    action_source: str = ""
+    """What recommends it: `driver`, `xid 79`, or empty."""
+    model: str = ""
+    simulated: bool = False
+    """A stand-in for tests and development: never a real device."""
+
+
+class Degradation(Wire):
+    """A part of the agent that cannot do its work, while the rest goes on."""
+
+    part: str
+    """journal, runtime, credentials, nvml, logs, …"""
+    reason: str
 
 
 class HostReport(Wire):
@@ -97,7 +123,7 @@ class HostReport(Wire):
     """New at every start of the agent process; with `seq` it orders reports."""
     seq: int
     runtime: str
-    """process, docker or simulated."""
+    """process, docker, swarm or simulated."""
     agent_address: str
     agent_port: int
     """Where the agent's own /metrics is, for scrape discovery."""
@@ -109,6 +135,11 @@ class HostReport(Wire):
     """The newest reflexes of this boot, at most 32."""
     cpu_utilization_ratio: float | None = None
     epoch_seen: int = 0
+    degraded: tuple[Degradation, ...] = ()
+    region_rtts_s: dict[Region, float] = {}
+    """Seconds of one round trip to each other region's gateway, newest measurement; a region that does not answer is absent."""
+    machine_orders: tuple[OrderKind, ...] = ()
+    """Kinds of machine order that this host's policy permits."""
 
 
 class Order(Wire):
@@ -118,9 +149,12 @@ class Order(Wire):
     kind: OrderKind
     epoch: int
     """Leader epoch of the issuer; an agent refuses epochs older than the newest it has seen."""
-    replica: ReplicaId
+    replica: ReplicaId | None = None
+    """Its target; None for an order about the machine."""
     generation: int
     """Incarnation the order was decided for. RESTART and STOP_REPLICA are refused when it has changed since."""
+    gpu: GpuUuid | None = None
+    """For RESET_GPU."""
     not_after_unix_s: float
     """Controller's clock. Past it the order is refused, never executed late."""
     profile: ProfileId | None = None
@@ -168,3 +202,15 @@ class SyncResponse(Wire):
     receipts_acked: tuple[OrderKey, ...] = ()
     thresholds: SloThresholds | None = None
     """Present when the agent's revision is not the controller's."""
+
+
+class CredentialGrant(Wire):
+    """`POST /api/v1/agents/{host}/credentials`: a token of this host's own, in exchange for the join token or its former one.
+
+    The former token stays valid until the new one was used, so an answer that got lost locks nobody out.
+    """
+
+    token: str
+    expires_unix_s: float
+    """The controller's clock; an agent renews at half of the lifetime."""
+    server_unix_s: float

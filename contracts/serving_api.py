@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.vocabulary import ProfileId, ReplicaId, SliKind, SloId
 
 API_VERSION = 1
+CANARY_HEADER = "X-Trimtab-Canary"
+"""A speech request with this header is the agent's own: it is spoken, but neither cached nor counted as an SLO event."""
 TEXT_CHARS_MAX = 4096
 """OpenAI's limit on `input`; about five minutes of speech, the longest job one worker should be given."""
 BODY_BYTES_MAX = 16_384

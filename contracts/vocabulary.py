@@ -13,6 +13,8 @@ HostId = NewType("HostId", str)
 ReplicaId = NewType("ReplicaId", str)
 SloId = NewType("SloId", str)
 ProfileId = NewType("ProfileId", str)
+GpuUuid = NewType("GpuUuid", str)
+"""NVML's UUID of a device, `GPU-…`, or of a MIG instance, `MIG-…`: stable across reboots and driver reloads, unlike an index."""
 OrderKey = NewType("OrderKey", str)
 """Idempotency key of one order: the same key is executed at most once by an agent, however often it is delivered."""
 
@@ -79,6 +81,14 @@ class OrderKind(StrEnum):
     SWITCH_PROFILE = "switch_profile"
     START_REPLICA = "start_replica"
     STOP_REPLICA = "stop_replica"
+    RESET_GPU = "reset_gpu"
+    """Reset one GPU that no replica uses any more. Off unless the agent's own policy allows it."""
+    REBOOT_HOST = "reboot_host"
+    """Reboot a host that serves nothing any more. Off unless the agent's own policy allows it."""
+
+
+MACHINE_ORDERS = frozenset({OrderKind.RESET_GPU, OrderKind.REBOOT_HOST})
+"""Orders about the machine, not about one replica."""
 
 
 class ReceiptStatus(StrEnum):
@@ -101,6 +111,13 @@ class RefusalReason(StrEnum):
     UNKNOWN_REPLICA = "unknown_replica"
     NO_FREE_SLOT = "no_free_slot"
     TARGET_BUSY = "target_busy"
+    NOT_PERMITTED = "not_permitted"
+    """The policy of this host does not allow orders of this kind."""
+    UNKNOWN_GPU = "unknown_gpu"
+    GPU_IN_USE = "gpu_in_use"
+    """A replica, or a program that is not ours, still runs there."""
+    GPU_UNFIT = "gpu_unfit"
+    """The replica would start on a GPU that is down or needs a reset."""
 
 
 class ReflexKind(StrEnum):
@@ -109,6 +126,23 @@ class ReflexKind(StrEnum):
     RESTART_HUNG = "restart_hung"
     RESTART_CRASHED = "restart_crashed"
     QUARANTINE = "quarantine"
+    WITHHOLD = "withhold"
+    """A restart was not done because the replica's GPU is down or needs a reset: it would only fail there again."""
+
+
+class GpuAction(StrEnum):
+    """What the state of a GPU calls for; ordered from harmless to drastic."""
+
+    NONE = "none"
+    RESTART_REPLICA = "restart_replica"
+    DRAIN_GPU = "drain_gpu"
+    RESET_GPU = "reset_gpu"
+    DRAIN_HOST = "drain_host"
+    REBOOT_HOST = "reboot_host"
+
+
+UNFIT_FROM = GpuAction.DRAIN_GPU
+"""From this action on, nothing should be started on the GPU."""
 
 
 class SliKind(StrEnum):

@@ -7,19 +7,8 @@ The agent only recommends; resetting a GPU or rebooting a host is ordered by the
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class GpuAction(StrEnum):
-    """Ordered from harmless to drastic."""
-
-    NONE = "none"
-    RESTART_REPLICA = "restart_replica"
-    DRAIN_GPU = "drain_gpu"
-    RESET_GPU = "reset_gpu"
-    DRAIN_HOST = "drain_host"
-    REBOOT_HOST = "reboot_host"
-
+from contracts.vocabulary import GpuAction
 
 _SEVERITY = {action: rank for rank, action in enumerate(GpuAction)}
 

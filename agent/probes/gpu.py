@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.core.xid import GpuAction, XidTable, recommend
+from agent.core.xid import XidTable, recommend
 from chassis.clock import Clock
 from chassis.logs import logger
 from chassis.processes import kill_group, spawn_child
 from chassis.retry import Backoff
+from contracts.vocabulary import GpuAction
 
 log = logger(__name__)
 WORKER_ARGV = (sys.executable, "-m", "agent.probes.nvml")

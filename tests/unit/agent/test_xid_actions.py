@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.app import xid_table
 from agent.core.xid import GpuAction, XidTableError, parse_table, recommend
+from agent.parts import xid_table
 
 TABLE = xid_table()
 
