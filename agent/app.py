@@ -18,8 +18,9 @@ from agent.api import PageServer
 from agent.board import Board
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
+from agent.degradation import Degradations
 from agent.errors import ReplicaRuntimeError
-from agent.exporter import Exporter
+from agent.exporter.compose import PageSources, build_exporter
 from agent.healer import Healer
 from agent.journal import FileJournal
 from agent.orders import ControllerTime, OrderDesk
@@ -72,6 +73,7 @@ class Agent:
     gpus: GpuWatch
     meter: HostMeter
     pages: PageServer
+    degradations: Degradations
     readiness: Readiness
     supervisor: Supervisor
 
@@ -131,10 +133,11 @@ class Agent:
 
 def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> Agent:
     """Every part of one host's agent; raises `JournalError` when its memory cannot be read."""
-    journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock)
-    journal.open()
     health = HealthPolicy(start_deadline_s=settings.start_deadline_s)
     board = Board(replica_specs(settings), policy=health, clock=clock)
+    degradations = Degradations(board.changed.ring)
+    journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock)
+    journal.open()
     runtime = build_runtime(settings, clock=clock, rng=rng, environment=environment)
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX), trust_env=False)
     tools = build_tools(board, runtime, journal, client, clock)
@@ -149,7 +152,14 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     meter = HostMeter(clock)
     identity = identity_of_boot(settings, rng)
     reporter = Reporter(
-        identity=identity, board=board, reflexes=reflexes, memory=journal, gpus=gpus, meter=meter, clock=clock
+        identity=identity,
+        board=board,
+        reflexes=reflexes,
+        memory=journal,
+        gpus=gpus,
+        meter=meter,
+        degradations=degradations,
+        clock=clock,
     )
     sync = SyncLoop(
         url=sync_url(settings),
@@ -162,8 +172,8 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         clock=clock,
         rng=rng,
     )
-    exporter = Exporter(
-        board=board, healer=healer, reflexes=reflexes, desk=desk, sync=sync, gpus=gpus, meter=meter, clock=clock
+    sources = PageSources(
+        board=board, healer=healer, reflexes=reflexes, desk=desk, gpus=gpus, meter=meter, sync=sync, clock=clock
     )
     readiness = Readiness(required=(BOOTED,))
     return Agent(
@@ -177,7 +187,8 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         sync=sync,
         gpus=gpus,
         meter=meter,
-        pages=build_pages(settings, exporter, readiness),
+        pages=build_pages(settings, build_exporter(sources), readiness, degradations),
+        degradations=degradations,
         readiness=readiness,
         supervisor=Supervisor(clock=clock, rng=rng),
     )

@@ -1,0 +1,83 @@
+"""The text exposition format (version 0.0.4), as lean as it can be written.
+
+A family's samples are (labels, value) pairs. Labels that many samples share are rendered once: `label_text` makes the
+text, `joined` appends to it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from agent.core.histogram import Histogram
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Labels = Mapping[str, str]
+Sample = tuple[Labels | str, float]
+"""Labels as a mapping, or as `label_text` rendered them."""
+
+
+class Page:
+    """Collects samples family by family."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def family(self, name: str, kind: str, samples: Iterable[Sample]) -> None:
+        """One metric with all its samples; without samples it is left out."""
+        lines = [
+            f"{name}{{{text}}} {_number(value)}" if text else f"{name} {_number(value)}"
+            for labels, value in samples
+            for text in (labels if isinstance(labels, str) else label_text(labels),)
+        ]
+        if lines:
+            self._lines.append(f"# TYPE {name} {kind}")
+            self._lines += lines
+
+    def gauge(self, name: str, value: float) -> None:
+        """A gauge without labels."""
+        self.family(name, "gauge", [("", value)])
+
+    def counter(self, name: str, value: float) -> None:
+        """A counter without labels."""
+        self.family(name, "counter", [("", value)])
+
+    def histograms(self, name: str, samples: Iterable[tuple[Labels, Histogram]]) -> None:
+        """One histogram metric."""
+        lines: list[str] = []
+        for labels, histogram in samples:
+            text = label_text(labels)
+            prefix, braces = (f"{text}," if text else ""), (f"{{{text}}}" if text else "")
+            for bound, count in histogram.cumulative():
+                lines.append(f'{name}_bucket{{{prefix}le="{_number(bound)}"}} {count}')
+            lines.append(f'{name}_bucket{{{prefix}le="+Inf"}} {histogram.count}')
+            lines.append(f"{name}_sum{braces} {_number(histogram.sum_s)}")
+            lines.append(f"{name}_count{braces} {histogram.count}")
+        if lines:
+            self._lines.append(f"# TYPE {name} histogram")
+            self._lines += lines
+
+    def text(self) -> str:
+        """The page."""
+        return "\n".join(self._lines) + "\n"
+
+
+def label_text(labels: Labels) -> str:
+    """`{"gpu": "0"}` → `gpu="0"`, escaped."""
+    return ",".join([f'{name}="{_escaped(value)}"' for name, value in labels.items()])
+
+
+def joined(text: str, labels: Labels) -> str:
+    """Rendered labels with more labels after them."""
+    more = label_text(labels)
+    return f"{text},{more}" if text and more else text or more
+
+
+def _escaped(value: str) -> str:
+    if value.isalnum():
+        return value
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(value: float) -> str:
+    number = float(value)
+    return str(int(number)) if number.is_integer() else repr(number)

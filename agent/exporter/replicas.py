@@ -1,0 +1,39 @@
+"""What this host's replicas are doing, and how long they take to answer a probe."""
+
+from dataclasses import dataclass
+
+from agent.board import Board
+from agent.exporter.page import Page
+from agent.healer import Healer
+from contracts import metric_names as names
+from contracts.vocabulary import ReplicaState
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSection:
+    """One set of series per replica that ever ran here."""
+
+    board: Board
+    healer: Healer
+
+    def write(self, page: Page) -> None:
+        """States and probe times."""
+        states = [(unit.spec.replica, unit.health.state) for unit in self.board.units.values() if unit.generation > 0]
+        page.family(
+            names.AGENT_REPLICA_UP,
+            "gauge",
+            [({names.LABEL_REPLICA: replica}, state is ReplicaState.READY) for replica, state in states],
+        )
+        page.family(
+            names.AGENT_REPLICA_STATE,
+            "gauge",
+            [
+                ({names.LABEL_REPLICA: replica, names.LABEL_STATE: each.value}, state is each)
+                for replica, state in states
+                for each in ReplicaState
+            ],
+        )
+        page.histograms(
+            names.AGENT_PROBE_SECONDS,
+            [({names.LABEL_REPLICA: replica}, seconds) for replica, seconds in self.healer.probe_seconds.items()],
+        )
