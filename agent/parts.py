@@ -14,6 +14,7 @@ from agent.api import PageServer, Response
 from agent.board import Board
 from agent.control import HttpReplicaControl
 from agent.core.xid import XidTable, parse_table
+from agent.degradation import Degradations
 from agent.exporter import CONTENT_TYPE, Exporter
 from agent.healer import HealerTools
 from agent.journal import FileJournal
@@ -112,12 +113,18 @@ def sync_url(settings: AgentSettings) -> str:
     return f"{str(settings.controller_url).rstrip('/')}/api/v1/agents/{settings.host_id}/sync"
 
 
-def build_pages(settings: AgentSettings, exporter: Exporter, readiness: Readiness) -> PageServer:
-    """The three pages."""
+def build_pages(
+    settings: AgentSettings, exporter: Exporter, readiness: Readiness, degradations: Degradations
+) -> PageServer:
+    """The three pages. A degraded agent is ready, and says what it cannot do."""
 
     def readyz() -> Response:
-        body = json.dumps({"ready": readiness.ready, "reason": readiness.reason}) + "\n"
-        return Response(200 if readiness.ready else 503, body, "application/json")
+        body = {
+            "ready": readiness.ready,
+            "reason": readiness.reason,
+            "degraded": {degradation.part: degradation.reason for degradation in degradations.current()},
+        }
+        return Response(200 if readiness.ready else 503, json.dumps(body) + "\n", "application/json")
 
     return PageServer(
         address=str(settings.address),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agent.board import Board, Unit
+from agent.degradation import Degradations
 from agent.ports import LOG_TAIL_LINES_MAX, HostMemory
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
@@ -36,6 +37,7 @@ class Reporter:
     memory: HostMemory
     gpus: GpuWatch
     meter: HostMeter
+    degradations: Degradations
     clock: Clock
     _seq: int = 0
 
@@ -59,6 +61,7 @@ class Reporter:
             reflexes=self.reflexes.newest(),
             cpu_utilization_ratio=None if load is None else load.cpu_utilization_ratio,
             epoch_seen=self.memory.epoch_seen,
+            degraded=self.degradations.current(),
         )
 
     def _gpus(self, now_s: float) -> tuple[GpuReport, ...]:
