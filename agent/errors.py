@@ -3,6 +3,7 @@
 AgentError
 ├── ReplicaRuntimeError   the runtime could not do what was asked to a replica's process
 ├── ReplicaControlError   a replica did not accept a control call
+├── MachineError          a GPU was not reset, or the host not rebooted
 └── JournalError          the disk did not take an entry: what was not journaled is not executed
 """
 
@@ -17,6 +18,10 @@ class ReplicaRuntimeError(AgentError):
 
 class ReplicaControlError(AgentError):
     """A control call to a replica failed, or was answered with an error."""
+
+
+class MachineError(AgentError):
+    """A machine order could not be carried out."""
 
 
 class JournalError(AgentError):

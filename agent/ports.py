@@ -125,12 +125,49 @@ class ReplicaControl(Protocol):
 class GpuFitness(Protocol):
     """Knows which GPUs can carry work now."""
 
+    @property
+    def known(self) -> bool:
+        """False until this host's GPUs were counted for the first time, or found to be none."""
+        ...
+
     def present(self) -> tuple[GpuUuid, ...]:
         """Every GPU of this host, fit or not, in PCI order; empty without a driver."""
         ...
 
     def why_unfit(self, gpu: GpuUuid) -> str | None:
         """Why nothing should be started there (down, lost, needs a reset); None when it is fit."""
+        ...
+
+
+class GpuUse(Protocol):
+    """Knows what happens on a GPU besides its health."""
+
+    def processes(self, gpu: GpuUuid) -> tuple[int, ...]:
+        """Pids of the programs that the driver sees there, ours or not; empty where it cannot be asked."""
+        ...
+
+    def program_faults(self, gpu: GpuUuid) -> int:
+        """Xids so far that call for a restart of the program that used the GPU. Only grows while the agent lives.
+
+        One event of the driver counts once, however often it is heard of.
+        """
+        ...
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────────────────────────────
+class Machine(Protocol):
+    """Does what cannot be undone to this host. Its callers have made sure that nothing runs there any more."""
+
+    def boot_id(self) -> str:
+        """Names this boot of the kernel: another value means that the host was rebooted in between."""
+        ...
+
+    async def reset_gpu(self, gpu: GpuUuid) -> None:
+        """Reset one device; raises `MachineError`. Returns when the reset was done, within the adapter's time limit."""
+        ...
+
+    async def reboot(self) -> None:
+        """Begin to reboot; raises `MachineError`. Returns as soon as it was begun: the process is about to be ended."""
         ...
 
 

@@ -125,6 +125,8 @@ class ReflexKind(StrEnum):
 
     RESTART_HUNG = "restart_hung"
     RESTART_CRASHED = "restart_crashed"
+    RESTART_XID = "restart_xid"
+    """The driver said that the program on the replica's GPU has to be restarted, and it lived on."""
     QUARANTINE = "quarantine"
     WITHHOLD = "withhold"
     """A restart was not done because the replica's GPU is down or needs a reset: it would only fail there again."""

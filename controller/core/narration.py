@@ -29,7 +29,9 @@ _VERDICTS = {
 _REFLEXES = {
     ReflexKind.RESTART_HUNG: "restarted hung replica",
     ReflexKind.RESTART_CRASHED: "restarted crashed replica",
+    ReflexKind.RESTART_XID: "restarted, after a driver error on its GPU, replica",
     ReflexKind.QUARANTINE: "gave up on replica",
+    ReflexKind.WITHHOLD: "did not restart, while its GPU is unfit, replica",
 }
 
 
