@@ -9,34 +9,40 @@ is never executed again. A torn last line, the trace of a crash while writing, i
 import asyncio
 import json
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
+from agent.core.receipts import MachineNote, settled
 from agent.errors import JournalError
 from agent.ports import ReplicaMemory
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.agent_api import Receipt
 from contracts.serving_api import SloThresholds
-from contracts.vocabulary import OrderKey, ReceiptStatus
+from contracts.vocabulary import OrderKey, OrderKind, ReceiptStatus
 
 log = logger(__name__)
 RECEIPTS_MAX = 1024
 """Receipts kept. The controller forgets an order minutes after it is acknowledged; a thousand orders take a host hours."""
 LINES_MAX = 4096
 """Lines before the file is rewritten with what still counts: about 2 MB."""
-INTERRUPTED = "interrupted: the agent ended while this was under way; whether it worked is unknown"
+MACHINE_NOTES_MAX = 32
+"""Machine orders remembered: more than any sane limit allows in a day."""
 
 
 class FileJournal:
-    """`OrderJournal`, `HostMemory` and `ThresholdStore` in one file, because they must agree after a crash."""
+    """`OrderJournal`, `HostMemory`, `MachineMemory` and `ThresholdStore` in one file: they must agree after a crash."""
 
-    def __init__(self, path: Path, *, clock: Clock) -> None:
+    def __init__(self, path: Path, *, clock: Clock, boot_id: str = "") -> None:
+        """`boot_id` names the kernel's current boot, so that an ordered reboot is recognised; empty where nobody knows."""
         self._path = path
         self._clock = clock
+        self._boot_id = boot_id
+        self._machine_notes: deque[MachineNote] = deque(maxlen=MACHINE_NOTES_MAX)
         self._receipts: dict[OrderKey, Receipt] = {}
         self._acknowledged: set[OrderKey] = set()
         self._replicas: dict[str, ReplicaMemory] = {}
@@ -66,7 +72,7 @@ class FileJournal:
             self._file.close()
 
     def settle_interrupted(self) -> None:
-        """Turn receipts that nobody works on any more from RUNNING into FAILED."""
+        """Turn receipts that nobody works on any more from RUNNING into what can be known of them."""
         for receipt in self._settle_interrupted():
             self._write_later("receipt", receipt.model_dump(mode="json"))
 
@@ -128,6 +134,20 @@ class FileJournal:
         self._replicas[memory.replica] = memory
         self._write_later("replica", asdict(memory))
 
+    def machine_notes(self) -> tuple[MachineNote, ...]:
+        """Machine orders that were begun, oldest first."""
+        return tuple(self._machine_notes)
+
+    async def note_machine(self, note: MachineNote) -> None:
+        """Durable when it returns; raises `JournalError`, and then the order must not be executed."""
+        self._machine_notes.append(note)
+        try:
+            await asyncio.wrap_future(self._write("machine", asdict(note)))
+        except OSError as error:
+            self._machine_notes.remove(note)
+            msg = f"cannot write down the machine order {note.key} to {self._path}"
+            raise JournalError(msg) from error
+
     @property
     def thresholds(self) -> SloThresholds:
         """The newest SLO thresholds."""
@@ -158,6 +178,9 @@ class FileJournal:
                 self._epoch = max(self._epoch, data)
             case "replica" if isinstance(data, dict):
                 self._replicas[str(data["replica"])] = ReplicaMemory(**{**data, "gpus": tuple(data.get("gpus", ()))})
+            case "machine" if isinstance(data, dict):
+                note = MachineNote(**{**data, "kind": OrderKind(data["kind"])})
+                self._machine_notes.append(note)
             case "thresholds":
                 self._thresholds = SloThresholds.model_validate(data)
             case _:
@@ -165,19 +188,15 @@ class FileJournal:
                 raise ValueError(msg)
 
     def _settle_interrupted(self) -> list[Receipt]:
-        running = [receipt for receipt in self._receipts.values() if receipt.status is ReceiptStatus.RUNNING]
-        settled = [
-            receipt.model_copy(
-                update={
-                    "status": ReceiptStatus.FAILED,
-                    "detail": INTERRUPTED,
-                    "finished_unix_s": self._clock.now_unix_s(),
-                }
-            )
-            for receipt in running
+        notes = {note.key: note for note in self._machine_notes}
+        now_unix_s = self._clock.now_unix_s()
+        final = [
+            settled(receipt, notes.get(receipt.key), self._boot_id, now_unix_s)
+            for receipt in self._receipts.values()
+            if receipt.status is ReceiptStatus.RUNNING
         ]
-        self._receipts.update({receipt.key: receipt for receipt in settled})
-        return settled
+        self._receipts.update({receipt.key: receipt for receipt in final})
+        return final
 
     def _forget_oldest(self) -> None:
         """Stay within `RECEIPTS_MAX`: the oldest acknowledged go; unacknowledged ones are never forgotten."""
@@ -189,6 +208,7 @@ class FileJournal:
     def _snapshot(self) -> str:
         entries: list[tuple[str, object]] = [("epoch", self._epoch)]
         entries += [("replica", asdict(memory)) for memory in self._replicas.values()]
+        entries += [("machine", asdict(note)) for note in self._machine_notes]
         entries.append(("thresholds", self._thresholds.model_dump(mode="json")))
         entries += [("receipt", receipt.model_dump(mode="json")) for receipt in self._receipts.values()]
         entries.append(("acknowledged", {"keys": sorted(self._acknowledged), "known": True}))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.health import Probe, Vitals
+from agent.core.receipts import MachineNote
 from contracts.agent_api import Receipt
 from contracts.serving_api import SloThresholds, SwitchProfileResponse
 from contracts.vocabulary import GpuUuid, HostId, OrderKey, ProfileId, Region, ReplicaId
@@ -225,6 +226,18 @@ class HostMemory(Protocol):
 
     def remember(self, memory: ReplicaMemory) -> None:
         """Replace what is remembered of one replica."""
+        ...
+
+
+class MachineMemory(Protocol):
+    """Machine orders of the last days, which must survive the reboots that they cause."""
+
+    def machine_notes(self) -> tuple[MachineNote, ...]:
+        """What was begun, oldest first."""
+        ...
+
+    async def note_machine(self, note: MachineNote) -> None:
+        """Make it durable before returning; raises `JournalError`."""
         ...
 
 
