@@ -11,7 +11,8 @@ from agent.errors import JournalError
 from agent.settings import ENV_PREFIX, AgentSettings
 from chassis.clock import SystemClock
 from chassis.logs import configure_logs, logger
-from chassis.settings import SettingsError, inherited_environment
+from chassis.notify import ServiceNotifier, build_notifier
+from chassis.settings import SettingsError, inherited_environment, service_manager_environment
 
 log = logger(__name__)
 BAD_SETTINGS = 2
@@ -36,13 +37,14 @@ def help_text() -> str:
     return "settings, from the environment:\n" + "\n".join(lines) + "\n\n" + EXAMPLES
 
 
-async def serve(agent: Agent) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def serve(agent: Agent, notifier: ServiceNotifier) -> None:
+    """Run until SIGTERM or SIGINT, and let systemd know that the event loop is alive."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await agent.run(stop)
+    async with notifier.speaking():
+        await agent.run(stop)
 
 
 def main() -> int:
@@ -59,17 +61,18 @@ def main() -> int:
         sys.stderr.write(f"{error}\nsee: python -m agent --help\n")
         return BAD_SETTINGS
     configure_logs(process=f"agent {settings.host_id}", level=settings.log_level)
+    clock = SystemClock()
     try:
         agent = build_agent(
             settings,
-            clock=SystemClock(),
+            clock=clock,
             rng=random.Random(),  # noqa: S311  # jitter and a boot id, no secrets
             environment=inherited_environment(),
         )
     except JournalError as error:
         sys.stderr.write(f"{error}: {error.__cause__!r}\n")
         return BAD_SETTINGS
-    asyncio.run(serve(agent))
+    asyncio.run(serve(agent, build_notifier(service_manager_environment(), clock=clock)))
     log.info("agent_stopped")
     return 0
 

@@ -5,7 +5,7 @@ import sys
 
 from chassis.auth import OpenListenerError
 from chassis.logs import configure_logs
-from chassis.settings import SettingsError
+from chassis.settings import SettingsError, service_manager_environment
 from controller.app import run
 from controller.settings import ControllerSettings, read_policy
 
@@ -16,7 +16,7 @@ def main() -> int:
         settings = ControllerSettings.read()
         policy = read_policy(settings)
         configure_logs(process="controller", level=settings.log_level)
-        asyncio.run(run(settings, policy))
+        asyncio.run(run(settings, policy, service_manager_environment()))
     except (SettingsError, OpenListenerError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

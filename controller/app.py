@@ -11,7 +11,7 @@ import platform
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from fastapi import FastAPI
 from chassis.auth import refuse_open_listener
 from chassis.clock import Clock, SystemClock
 from chassis.logs import logger
+from chassis.notify import build_notifier
 from controller.api.factory import create_api
 from controller.api.parts import ApiParts
 from controller.core.policy import Policy
@@ -88,8 +89,8 @@ class Wake:
         self.tick()
 
 
-async def run(settings: ControllerSettings, policy: Policy) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def run(settings: ControllerSettings, policy: Policy, told: Mapping[str, str]) -> None:
+    """Run until SIGTERM or SIGINT; `told` is what the service manager asked for, if there is one."""
     address = str(settings.address)
     refuse_open_listener(address, settings.tokens)
     clock = SystemClock()
@@ -101,6 +102,7 @@ async def run(settings: ControllerSettings, policy: Policy) -> None:
         database = await asyncio.to_thread(open_database, settings.database_url)
         stack.callback(database.close)
         controller = await _build(settings, policy, clock, database, stack)
+        await stack.enter_async_context(build_notifier(told, clock=clock).speaking())
         await _serve(controller, settings, policy, clock, listener, stop)
     log.info("controller_stopped")
 
