@@ -36,7 +36,7 @@ class Actuator:
         await self._renew(self._board.units[replica], grace_s)
 
     async def stop(self, replica: ReplicaId, grace_s: float, *, state: ReplicaState, reason: str = "") -> None:
-        """End its process, into STOPPED (by order: it stays so after a restart of the agent) or QUARANTINED.
+        """End its process, into STOPPED (by order: it stays so after a restart of the agent), QUARANTINED or CRASHED.
 
         Raises `ReplicaRuntimeError`; the process counts as running again then, and is probed and healed like before.
         """
@@ -92,5 +92,6 @@ class Actuator:
                 wanted=unit.health.state is not ReplicaState.STOPPED,
                 profile=unit.spec.profile,
                 token=token,
+                gpus=unit.spec.gpus,
             )
         )

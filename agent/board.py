@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from agent.core.health import Health, HealthPolicy, Probe, ended, observe, starting
+from agent.core.health import Health, HealthPolicy, Probe, ended, observe, starting, voiceless
 from agent.ports import Exit, Instance, ReplicaSpec
 from chassis.clock import Clock
 from contracts.vocabulary import ProfileId, ReplicaId, ReplicaState
@@ -51,6 +51,12 @@ class Unit:
     """Reflexive restarts in a row that the runtime refused."""
     retry_s: float = 0.0
     """After a refusal: no reflex before this time (monotonic)."""
+    withheld: str = ""
+    """Why it is not restarted, when it would otherwise: its GPUs are unfit. Empty: nothing is withheld."""
+    faults_seen: int = 0
+    """Driver errors on its GPUs that called for a restart of a program, as far as they are dealt with."""
+    canaries_failed: int = 0
+    """Canary utterances of this incarnation that failed in a row."""
     restarts_total: int = 0
     log_tail: tuple[str, ...] = ()
     last_exit: Exit | None = None
@@ -105,6 +111,7 @@ class Board:
         unit.generation = generation
         unit.log_tail = ()
         unit.refusals, unit.retry_s = 0, 0.0
+        unit.withheld, unit.canaries_failed = "", 0
         self._turn(unit, starting(self._clock.monotonic_s()))
         self._exited_unseen(unit)
 
@@ -113,6 +120,12 @@ class Board:
         unit = self.units[replica]
         if unit.instance == instance:
             self._turn(unit, observe(unit.health, probe, self._clock.monotonic_s(), self._policy))
+
+    def voiceless(self, replica: ReplicaId, instance: Instance, reason: str) -> None:
+        """`instance` answers but cannot speak: it is hung until it is replaced."""
+        unit = self.units[replica]
+        if unit.instance == instance:
+            self._turn(unit, voiceless(unit.health, reason, self._clock.monotonic_s()))
 
     def exited(self, exit_: Exit) -> Unit | None:
         """A process ended. Returns its unit when that is a crash, None when it was wanted or is old news."""
@@ -129,6 +142,8 @@ class Board:
         """No process runs any more, for the reason that `state` names."""
         unit = self.units[replica]
         unit.instance = None
+        if state is not ReplicaState.CRASHED:
+            unit.withheld = ""
         self._turn(unit, ended(unit.health, state, reason, self._clock.monotonic_s()))
 
     def assign(self, spec: ReplicaSpec) -> None:

@@ -1,30 +1,27 @@
-"""The reflexes: probe one replica for ever, and heal it at once when it is hung or crashed.
+"""The reflexes: probe one replica for ever, and call the medic at once when it is hung or crashed.
 
 One keeper per replica, strangers to each other, so a slow probe or restart of one never delays another. Nothing here
-needs the controller. What a reflex did and why is written down first (`ReflexLog`); how often it may act is judged by
-the budget; and it acts only while it holds the replica's claim.
+needs the controller.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 
-from agent.actuator import Actuator
 from agent.board import Board, Unit
-from agent.core.budget import Quarantine, RestartBudget, RestartLater, allow, recent, refusal_wait_s
+from agent.core.budget import RestartBudget
 from agent.core.health import BROKEN_STATES, Answered, Probe
 from agent.core.histogram import Histogram
-from agent.errors import ReplicaControlError, ReplicaRuntimeError
-from agent.ports import ExitFeed, Prober, ProcessView, ReplicaControl, ThresholdStore
+from agent.degradation import Degradations
+from agent.errors import ReplicaControlError
+from agent.medic import HealerTools, Medic
 from agent.reflexes import ReflexLog
 from chassis.clock import Clock
 from chassis.logs import logger
-from contracts.vocabulary import ReflexKind, ReplicaId, ReplicaState
+from contracts.vocabulary import ReplicaId, ReplicaState
 
 log = logger(__name__)
 PROBE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Around the 250 ms deadline; an answer above it came late."""
-LOG_TAIL_TIMEOUT_S = 0.5
-"""Evidence is welcome, but the restart does not wait longer for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +37,6 @@ class HealerPace:
     """Between two tries to hand a replica its SLO thresholds."""
 
 
-@dataclass(frozen=True, slots=True)
-class HealerTools:
-    """What the reflexes act with."""
-
-    actuator: Actuator
-    prober: Prober
-    control: ReplicaControl
-    view: ProcessView
-    exits: ExitFeed
-    thresholds: ThresholdStore
-
-
 @dataclass(slots=True)
 class Healer:
     """Keeps every replica of the board alive."""
@@ -62,8 +47,21 @@ class Healer:
     budget: RestartBudget
     clock: Clock
     pace: HealerPace = field(default_factory=HealerPace)
+    degradations: Degradations = field(default_factory=lambda: Degradations(lambda: None))
+    """Where a runtime that refuses every start is told."""
     probe_seconds: dict[ReplicaId, Histogram] = field(default_factory=dict)
     _slos_tried_s: dict[ReplicaId, float] = field(default_factory=dict)
+    _medic: Medic = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._medic = Medic(
+            board=self.board,
+            tools=self.tools,
+            reflexes=self.reflexes,
+            budget=self.budget,
+            degradations=self.degradations,
+            clock=self.clock,
+        )
 
     async def watch_exits(self) -> None:
         """Turn notices of ended processes into crashes on the board; the keepers wake by that."""
@@ -80,7 +78,10 @@ class Healer:
             turned = unit.turned
             await self._probe(unit)
             if unit.health.state in BROKEN_STATES:
-                await self._heal(unit)
+                await self._medic.heal(unit)
+            else:
+                unit.withheld = ""
+                await self._medic.heed_driver(unit)
             interval_s = (
                 self.pace.starting_interval_s if unit.health.state is ReplicaState.STARTING else self.pace.interval_s
             )
@@ -128,88 +129,3 @@ class Healer:
             log.warning("slos_not_pushed", replica=replica, revision=thresholds.revision, error=str(error))
             return
         del self._slos_tried_s[replica]
-
-    # ── healing ───────────────────────────────────────────────────────────────────────────────────────────────────────
-    async def _heal(self, unit: Unit) -> None:
-        now_s = self.clock.monotonic_s()
-        if now_s < unit.retry_s:
-            return
-        allowance = allow(unit.restarts_s, now_s, self.budget)
-        if isinstance(allowance, RestartLater) or not self.board.claim(unit.spec.replica, "reflex"):
-            return
-        try:
-            if isinstance(allowance, Quarantine):
-                await self._quarantine(unit, allowance)
-            elif await self._restart(unit):
-                unit.restarts_s = (*recent(unit.restarts_s, now_s, self.budget), now_s)
-            else:
-                unit.refusals += 1
-                unit.retry_s = self.clock.monotonic_s() + refusal_wait_s(unit.refusals, self.budget)
-        finally:
-            self.board.release(unit.spec.replica)
-
-    async def _restart(self, unit: Unit) -> bool:
-        """False when the runtime refused, which tells nothing about the replica."""
-        hung = unit.health.state is ReplicaState.HUNG
-        kind = ReflexKind.RESTART_HUNG if hung else ReflexKind.RESTART_CRASHED
-        replica, began_s = unit.spec.replica, self._fault_began_s(unit)
-        seq = await self._write_down(unit, kind)
-        try:
-            if hung or unit.refusals:  # a refused restart may have left the hung process in place
-                await self.tools.actuator.restart(replica, grace_s=0.0)
-            else:
-                await self.tools.actuator.start(replica)
-        except ReplicaRuntimeError as error:
-            log.warning("reflex_failed", replica=replica, kind=kind.value, error=str(error))
-            return False
-        self.reflexes.restarted(seq, kind, replica, unit.generation, fault_began_s=began_s)
-        return True
-
-    async def _quarantine(self, unit: Unit, spent: Quarantine) -> None:
-        reason = f"{spent.restarts} restarts within {spent.window_s:g} s did not help: {unit.health.reason}"
-        await self._write_down(unit, ReflexKind.QUARANTINE)
-        tail = unit.log_tail
-        try:
-            await self.tools.actuator.stop(
-                unit.spec.replica, grace_s=0.0, state=ReplicaState.QUARANTINED, reason=reason
-            )
-        except ReplicaRuntimeError as error:
-            log.warning("reflex_failed", replica=unit.spec.replica, kind="quarantine", error=str(error))
-            self.board.ended(unit.spec.replica, ReplicaState.QUARANTINED, f"{reason}; it could not be stopped: {error}")
-        unit.log_tail = tail
-
-    async def _write_down(self, unit: Unit, kind: ReflexKind) -> int:
-        try:
-            async with asyncio.timeout(LOG_TAIL_TIMEOUT_S):
-                unit.log_tail = await self.tools.view.log_tail(unit.spec.replica)
-        except TimeoutError:
-            unit.log_tail = ("the log could not be read in time",)
-        evidence = self._evidence(unit)
-        log.warning("reflex_began", replica=unit.spec.replica, kind=kind.value, generation=unit.generation, **evidence)
-        return self.reflexes.began(
-            kind,
-            unit.spec.replica,
-            unit.generation,
-            detected_unix_s=self.clock.now_unix_s(),
-            evidence=evidence,
-        )
-
-    def _evidence(self, unit: Unit) -> dict[str, str]:
-        health, now_s = unit.health, self.clock.monotonic_s()
-        evidence = {
-            "reason": health.reason,
-            "missed_probes": str(health.missed_probes),
-            "silent_s": f"{now_s - self._fault_began_s(unit):.3f}",
-        }
-        if health.pulse is not None:
-            evidence |= {
-                "in_flight": str(health.pulse.in_flight),
-                "progress_total": str(health.pulse.progress_total),
-                "progress_age_s": f"{health.progress_age_s(now_s):.3f}",
-            }
-        return evidence
-
-    @staticmethod
-    def _fault_began_s(unit: Unit) -> float:
-        """When the first missed probe was sent, or, without one, when the state was entered."""
-        return unit.health.since_s if unit.health.silence is None else unit.health.silence.since_s

@@ -10,6 +10,8 @@ from contracts.vocabulary import ReflexKind, ReplicaId
 
 REFLEXES_KEPT = 32
 """As many as a report may carry: an hour of a crash loop within its budget, on several replicas."""
+HEALING_KINDS = (ReflexKind.RESTART_HUNG, ReflexKind.RESTART_CRASHED, ReflexKind.RESTART_XID)
+"""Reflexes after which a replica serves again; the others leave it down."""
 HEAL_BOUNDS_S = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0, 80.0)
 """From a warm spare (under a second) to a cold start that loads a model (a minute)."""
 
@@ -31,9 +33,7 @@ class ReflexLog:
     _seq: int = 0
     totals: dict[ReflexKind, int] = field(default_factory=lambda: dict.fromkeys(ReflexKind, 0))
     heal_seconds: dict[ReflexKind, Histogram] = field(
-        default_factory=lambda: {
-            kind: Histogram(HEAL_BOUNDS_S) for kind in ReflexKind if kind is not ReflexKind.QUARANTINE
-        }
+        default_factory=lambda: {kind: Histogram(HEAL_BOUNDS_S) for kind in HEALING_KINDS}
     )
 
     def began(

@@ -55,7 +55,7 @@ class Reporter:
             runtime=who.runtime,
             agent_address=who.address,
             agent_port=who.port,
-            replicas=tuple(replica_report(unit, now_s) for unit in units if unit.generation > 0),
+            replicas=tuple(replica_report(unit, now_s) for unit in units if unit.generation > 0 or unit.running),
             free_slots=tuple(unit.spec.replica for unit in units if not unit.running and unit.claimed_by is None),
             gpus=self._gpus(now_s),
             reflexes=self.reflexes.newest(),
@@ -107,6 +107,9 @@ def replica_report(unit: Unit, now_s: float) -> ReplicaReport:
         profile=None if pulse is None else pulse.profile,
         progress_age_s=health.progress_age_s(now_s),
         restarts_total=unit.restarts_total,
+        gpus=spec.gpus,
+        withheld=unit.withheld,
+        canaries_failed=unit.canaries_failed,
         log_tail=unit.log_tail[-LOG_TAIL_LINES_MAX:] if health.state in TROUBLED_STATES else (),
         **known,
     )

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, HttpUrl, IPvAnyAddress, SecretStr
+from pydantic import Field, HttpUrl, IPvAnyAddress, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from chassis.settings import ProcessSettings
@@ -13,7 +13,8 @@ from contracts.agent_api import REPLICAS_PER_HOST_MAX
 from contracts.vocabulary import FULL_FP32, HostId, ProfileId, Region, ReplicaId
 
 ENV_PREFIX = "TRIMTAB_AGENT_"
-Port = Annotated[int, Field(ge=1, le=65_535)]
+PORT_MAX = 65_535
+Port = Annotated[int, Field(ge=1, le=PORT_MAX)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -71,7 +72,31 @@ class AgentSettings(ProcessSettings):
     """Image to make containers from; empty: only containers that exist are managed."""
     docker_binds: tuple[str, ...] = ()
     """`source:target:ro`, for each container made."""
+    gpus_per_replica: Annotated[int, Field(ge=0, le=16)] = 1
+    """GPUs that each replica is given, on a host that has any; 0: replicas are not placed, and see every device."""
+    allow_gpu_reset: bool = False
+    """Whether an order may reset a GPU that nothing uses."""
+    allow_reboot: bool = False
+    """Whether an order may reboot this host while no replica runs on it."""
+    machine_dry_run: bool = False
+    """Judge and journal such orders as usual, and then only say what would have been run; each ends as failed."""
+    machine_orders_per_day: Annotated[int, Field(ge=1, le=24)] = 4
+    """Resets and reboots together, within 24 hours: past a few, the fault is one that they do not mend."""
+    canary_after_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """Quiet time after which a ready replica is asked to speak a short sentence; 0: never."""
+    gateways: dict[Id, str] = Field(default_factory=dict, max_length=64)
+    """`host:port` of each region's gateway, as a JSON object; this host measures its way to those of other regions."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+
+    @field_validator("gateways")
+    @classmethod
+    def _host_and_port(cls, gateways: dict[str, str]) -> dict[str, str]:
+        for region, address in gateways.items():
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdigit() or not 1 <= int(port) <= PORT_MAX:
+                msg = f"{region}: {address!r} is not host:port"
+                raise ValueError(msg)
+        return gateways
 
     @property
     def replica_ids(self) -> tuple[ReplicaId, ...]:

@@ -5,6 +5,8 @@ own work answers late. So three things speak for life: an answer, however late; 
 no answer comes, CPU time that the process still consumes. A stopped or deadlocked process shows none of them and is
 hung after three missed probes; one that merely spins gets `patience_s`. And an answer alone proves nothing either: work
 in flight with a progress counter that stands still for `stall_s` is hung, too.
+
+Last, a replica can answer every probe and yet not speak. Only somebody who asks it to speak finds out (`voiceless`).
 """
 
 from dataclasses import dataclass, replace
@@ -105,6 +107,8 @@ class Health:
     """None until the first answer."""
     silence: Silence | None = None
     """None while probes are answered."""
+    voiceless: str = ""
+    """Why it counts as hung although it answers; empty when it does not. Only a new process lifts it."""
 
     def progress_age_s(self, now_s: float) -> float:
         """Seconds of standstill with work in flight; 0 when idle or unknown."""
@@ -126,6 +130,13 @@ def ended(health: Health, state: ReplicaState, reason: str, now_s: float) -> Hea
     return replace(_enter(health, state, reason, now_s), silence=None)
 
 
+def voiceless(health: Health, reason: str, now_s: float) -> Health:
+    """It was asked to speak, again and again, and did not: hung, whatever its probes say. Without a process: unchanged."""
+    if health.state not in PROBED_STATES:
+        return health
+    return replace(_enter(health, ReplicaState.HUNG, reason, now_s), voiceless=reason)
+
+
 def observe(health: Health, probe: Probe, now_s: float, policy: HealthPolicy) -> Health:
     """The next health after one probe; states without a process stay as they are."""
     if health.state not in PROBED_STATES:
@@ -138,6 +149,8 @@ def observe(health: Health, probe: Probe, now_s: float, policy: HealthPolicy) ->
 def _after_answer(health: Health, pulse: Pulse, now_s: float, policy: HealthPolicy) -> Health:
     moved = health.pulse is None or pulse.progress_total != health.pulse.progress_total or pulse.in_flight == 0
     known = replace(health, pulse=pulse, silence=None, moved_s=now_s if moved else health.moved_s)
+    if known.voiceless:
+        return _enter(known, ReplicaState.HUNG, known.voiceless, now_s)
     stalled_s = known.progress_age_s(now_s)
     if stalled_s > policy.stall_s:
         return _enter(known, ReplicaState.HUNG, f"no progress with {pulse.in_flight} in flight", now_s)

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from agent.errors import JournalError
 from agent.core.receipts import INTERRUPTED
+from agent.errors import JournalError
 from agent.journal import LINES_MAX, RECEIPTS_MAX, FileJournal
 from agent.ports import ReplicaMemory
 from chassis.clock import ManualClock

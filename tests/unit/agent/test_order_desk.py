@@ -9,12 +9,14 @@ from agent.board import Board
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
 from agent.errors import JournalError
-from agent.healer import Healer, HealerTools
+from agent.healer import Healer
 from agent.journal import FileJournal
+from agent.medic import HealerTools
 from agent.orders import ControllerTime, OrderDesk
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
 from agent.reflexes import ReflexLog
+from agent.replica_orders import ReplicaOrders
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import ManualClock, SystemClock
 from contracts.agent_api import Order
@@ -55,7 +57,8 @@ async def rig(tmp_path):
     tools = HealerTools(actuator, prober, None, rig.runtime, rig.runtime, rig.journal)
     healer = Healer(rig.board, tools, ReflexLog(), RestartBudget(), rig.clock)
     rig.time = ControllerTime(rig.clock)
-    rig.desk = OrderDesk(rig.board, actuator, rig.journal, rig.time, HealthPolicy(start_deadline_s=1.0), rig.clock)
+    replicas = ReplicaOrders(rig.board, actuator, tools.places, HealthPolicy(start_deadline_s=1.0))
+    rig.desk = OrderDesk(replicas, None, rig.board, rig.journal, rig.time, rig.clock)
     tasks = [asyncio.ensure_future(run) for run in (rig.desk.run(), healer.watch_exits(), healer.keep(REPLICA))]
     yield rig
     for task in tasks:

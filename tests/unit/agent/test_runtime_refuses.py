@@ -9,8 +9,9 @@ from agent.board import Board
 from agent.core.budget import RestartBudget, refusal_wait_s
 from agent.core.health import HealthPolicy
 from agent.errors import ReplicaRuntimeError
-from agent.healer import Healer, HealerPace, HealerTools
+from agent.healer import Healer, HealerPace
 from agent.journal import FileJournal
+from agent.medic import HealerTools
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
 from agent.reflexes import ReflexLog

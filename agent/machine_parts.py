@@ -1,0 +1,25 @@
+"""The parts behind orders about the machine, built from the settings."""
+
+from collections.abc import Mapping
+
+from agent.machine import HostMachine, RehearsedMachine
+from agent.machine_orders import MachinePolicy
+from agent.ports import Machine
+from agent.settings import AgentSettings
+from contracts.vocabulary import OrderKind
+
+
+def machine_policy(settings: AgentSettings) -> MachinePolicy:
+    """What this host permits; nothing by default."""
+    switches = {OrderKind.RESET_GPU: settings.allow_gpu_reset, OrderKind.REBOOT_HOST: settings.allow_reboot}
+    return MachinePolicy(
+        permitted=frozenset(kind for kind, allowed in switches.items() if allowed),
+        per_day_max=settings.machine_orders_per_day,
+    )
+
+
+def build_machine(settings: AgentSettings, environment: Mapping[str, str]) -> Machine:
+    """What carries such orders out."""
+    if settings.machine_dry_run:
+        return RehearsedMachine()
+    return HostMachine(environment=environment, log_path=settings.state_dir / "logs" / "machine.log")

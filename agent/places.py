@@ -1,0 +1,116 @@
+"""Which GPUs each replica of this host has, and whether it may be started on them now.
+
+The rules are pure (`agent.core.placement`); this is where they meet the driver's picture and the board. A GPU, or the whole
+host, can also be *closed* for a while: during a reset or a reboot nothing may be started there, however fit it looks.
+Changes only on the event loop.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from agent.board import Board, Unit
+from agent.core.placement import Device, NoFitGpu, Placement, hold, place
+from agent.ports import GpuFitness, GpuUse
+from contracts.vocabulary import GpuUuid, ReplicaId
+
+NOT_YET_KNOWN = "the driver has not said yet which GPUs there are"
+
+
+class NoGpus:
+    """`GpuFitness` and `GpuUse` of a host without a driver."""
+
+    known = True
+
+    def present(self) -> tuple[GpuUuid, ...]:
+        """None."""
+        return ()
+
+    def why_unfit(self, gpu: GpuUuid) -> str | None:  # noqa: ARG002  # the port's signature
+        """Nothing here can be unfit."""
+        return None
+
+    def processes(self, gpu: GpuUuid) -> tuple[int, ...]:  # noqa: ARG002
+        """None."""
+        return ()
+
+    def program_faults(self, gpu: GpuUuid) -> int:  # noqa: ARG002
+        """None."""
+        return 0
+
+
+@dataclass(slots=True)
+class GpuPlaces:
+    """Answers for every replica of one board."""
+
+    fitness: GpuFitness = field(default_factory=NoGpus)
+    use: GpuUse = field(default_factory=NoGpus)
+    per_replica: int = 0
+    """GPUs of one replica; 0: replicas are not placed, and see every device."""
+    _closed_gpus: dict[GpuUuid, str] = field(default_factory=dict)
+    _closed_host: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether starts can be placed: the GPUs of this host are known, or do not matter."""
+        return self.per_replica == 0 or self.fitness.known
+
+    # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def why_not(self, board: Board, replica: ReplicaId, *, afresh: bool = False) -> str | None:
+        """Why it must not be started now; None when it may. `afresh`: it may be moved off GPUs that are unfit."""
+        plan = self._plan(board, board.units[replica], afresh=afresh)
+        return plan.reason if isinstance(plan, NoFitGpu) else None
+
+    def assign(self, board: Board, replica: ReplicaId, *, afresh: bool = False) -> str | None:
+        """Give it its GPUs, if it may be started now; else why not."""
+        unit = board.units[replica]
+        plan = self._plan(board, unit, afresh=afresh)
+        if isinstance(plan, NoFitGpu):
+            return plan.reason
+        if plan != unit.spec.gpus:
+            board.assign(replace(unit.spec, gpus=plan))
+        return None
+
+    def _plan(self, board: Board, unit: Unit, *, afresh: bool) -> Placement:
+        if self._closed_host:
+            return NoFitGpu(self._closed_host)
+        if self.per_replica == 0:
+            return ()
+        if not self.known:
+            return NoFitGpu(NOT_YET_KNOWN)
+        had, devices = unit.spec.gpus, self._devices(board, unit)
+        if had and not devices:
+            return self._vanished(had)
+        here = all(gpu in self.fitness.present() for gpu in had)
+        return place(had, devices, self.per_replica) if afresh or not had or not here else hold(had, devices)
+
+    def _vanished(self, had: tuple[GpuUuid, ...]) -> Placement:
+        """Its GPUs were there once and no device is now: a driver that fell silent, or a host that has none any more."""
+        reasons = [f"{gpu}: {why}" for gpu in had if (why := self.fitness.why_unfit(gpu)) is not None]
+        return NoFitGpu("; ".join(reasons)) if reasons else ()
+
+    def _devices(self, board: Board, unit: Unit) -> list[Device]:
+        others = [other.spec.gpus for other in board.units.values() if other is not unit and other.running]
+        return [Device(gpu, self.why_unfit(gpu), sum(gpu in gpus for gpus in others)) for gpu in self.fitness.present()]
+
+    def why_unfit(self, gpu: GpuUuid) -> str | None:
+        """Why nothing should be started on this GPU now; None when it may."""
+        return self._closed_gpus.get(gpu) or self.fitness.why_unfit(gpu)
+
+    # ── what happens there ────────────────────────────────────────────────────────────────────────────────────────────
+    def program_faults(self, unit: Unit) -> int:
+        """Driver errors so far, on any of its GPUs, that call for a restart of the program."""
+        return sum(self.use.program_faults(gpu) for gpu in unit.spec.gpus)
+
+    # ── closing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def close(self, gpu: GpuUuid | None, why: str) -> None:
+        """Let nothing be started on this GPU, or, with None, on this host, until it is opened."""
+        if gpu is None:
+            self._closed_host = why
+        else:
+            self._closed_gpus[gpu] = why
+
+    def open(self, gpu: GpuUuid | None) -> None:
+        """End a closing."""
+        if gpu is None:
+            self._closed_host = ""
+        else:
+            self._closed_gpus.pop(gpu, None)
