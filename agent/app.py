@@ -149,7 +149,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         board=board, actuator=tools.actuator, journal=journal, controller_time=time, health=health, clock=clock
     )
     gpus = build_gpus(settings, clock, rng, environment)
-    meter = HostMeter(clock)
+    meter = HostMeter(clock=clock, state_dir=settings.state_dir)
     identity = identity_of_boot(settings, rng)
     reporter = Reporter(
         identity=identity,

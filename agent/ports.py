@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.health import Probe, Vitals
+from agent.core.owners import Footprint, Owner
 from agent.core.receipts import MachineNote
 from contracts.agent_api import Receipt
 from contracts.serving_api import SloThresholds, SwitchProfileResponse
@@ -93,7 +94,23 @@ class ProcessView(Protocol):
         ...
 
 
-class Runtime(ReplicaRuntime, ExitFeed, ProcessView, Protocol):
+class FootprintView(Protocol):
+    """Knows its replicas among the host's processes."""
+
+    def footprints(self) -> tuple[Footprint, ...]:
+        """By what the processes of each running replica are recognised; called from threads, so from memory only."""
+        ...
+
+
+class ProcessOwner(Protocol):
+    """Tells whose a process is."""
+
+    def owner_of(self, pid: int) -> Owner | None:
+        """Replica and container of one process; None when it is gone or cannot be seen."""
+        ...
+
+
+class Runtime(ReplicaRuntime, ExitFeed, ProcessView, FootprintView, Protocol):
     """What `app` hands around: one object, seen by each part through the protocol it needs."""
 
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.core.health import Vitals
+from agent.core.owners import Footprint
 from agent.errors import ReplicaRuntimeError
 from agent.ports import Exit, Instance, ReplicaSpec
 from agent.runtimes.logs import file_tail
@@ -163,6 +164,19 @@ class ProcessRuntime:
         """From /proc."""
         child = self._children.get(replica)
         return None if child is None else read_vitals(child.process.pid)
+
+    def footprints(self) -> tuple[Footprint, ...]:
+        """Each replica leads a session of its own: its process id is enough."""
+        return tuple(
+            Footprint(replica=replica, pid=child.process.pid)
+            for replica, child in tuple(self._children.items())
+            if child.process.returncode is None
+        )
+
+    @property
+    def spares_ready(self) -> int:
+        """Warm spares that could take over now."""
+        return sum(spare.ready and spare.process.returncode is None for spare in self._spares)
 
     async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         """From the replica's log file."""

@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from agent.core.health import Pulse, Vitals
+from agent.core.owners import Footprint
 from agent.errors import ReplicaRuntimeError
 from agent.ports import Exit, Instance, ReplicaSpec
 from contracts.vocabulary import ReplicaId
@@ -75,6 +76,10 @@ class SimulatedRuntime:
         """A frozen replica consumes nothing."""
         simulated = self._replicas.get(replica)
         return None if simulated is None else Vitals(cpu_s=0.0, runnable=not simulated.frozen)
+
+    def footprints(self) -> tuple[Footprint, ...]:
+        """Replicas in memory leave no process behind."""
+        return tuple(Footprint(replica=replica) for replica in self._replicas)
 
     async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         """One line, so that evidence has something to carry."""

@@ -1,0 +1,87 @@
+"""Who owns the processes that NVML saw on the GPUs: looked up in /proc once a second, never during a scrape.
+
+What a process comes from does not change, so it is read once per process and kept under (pid, start time), which no
+other process ever has. Whom it belongs to can change (a warm spare becomes a replica) and is joined anew each time.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.core.owners import Origin, Owner, Stat, container_ids, owner, parse_stat
+from agent.ports import FootprintView, ProcessOwner
+from chassis.clock import Clock
+
+LOOK_INTERVAL_S = 1.0
+"""As often as NVML lists processes."""
+ORIGINS_MAX = 1024
+"""Processes remembered: 16 GPUs with 64 each. When it is full, all are looked up again."""
+ANCESTORS_MAX = 16
+"""A shell, a launcher and a worker pool make five; a longer chain is not ours."""
+
+
+@dataclass(slots=True)
+class ProcOwners:
+    """`ProcessOwner` over /proc. `owner_of` reads files: call it in a thread."""
+
+    runtime: FootprintView
+    proc: Path = Path("/proc")
+    _origins: dict[tuple[int, int], Origin] = field(default_factory=dict)
+
+    def owner_of(self, pid: int) -> Owner | None:
+        """None when the process is gone, or its pid is not one of this PID namespace."""
+        stat = self._stat(pid)
+        if stat is None:
+            return None
+        key = (pid, stat.start_ticks)
+        if key not in self._origins:
+            if len(self._origins) >= ORIGINS_MAX:
+                self._origins.clear()
+            self._origins[key] = Origin(
+                pids=(pid, stat.session, *self._ancestors(stat)),
+                containers=container_ids(self._text(pid, "cgroup")),
+            )
+        return owner(self._origins[key], self.runtime.footprints())
+
+    def _ancestors(self, stat: Stat) -> list[int]:
+        found: list[int] = []
+        while stat.parent > 1 and len(found) < ANCESTORS_MAX:
+            found.append(stat.parent)
+            above = self._stat(stat.parent)
+            if above is None:
+                break
+            stat = above
+        return found
+
+    def _stat(self, pid: int) -> Stat | None:
+        return parse_stat(self._text(pid, "stat"))
+
+    def _text(self, pid: int, name: str) -> str:
+        try:
+            return (self.proc / str(pid) / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+@dataclass(slots=True)
+class OwnerWatch:
+    """Keeps the owners of the processes that somebody asks about."""
+
+    pids: Callable[[], frozenset[int]]
+    """Processes that hold a GPU now."""
+    owners: ProcessOwner
+    clock: Clock
+    newest: Mapping[int, Owner] = field(default_factory=dict)
+    """Those that could be looked up."""
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            pids = self.pids()
+            self.newest = await asyncio.to_thread(self._look, pids) if pids else {}
+            await self.clock.sleep(LOOK_INTERVAL_S)
+
+    def _look(self, pids: frozenset[int]) -> dict[int, Owner]:
+        found = {pid: self.owners.owner_of(pid) for pid in sorted(pids)}
+        return {pid: whose for pid, whose in found.items() if whose is not None}
