@@ -32,11 +32,14 @@ class ControllerTime:
         self._clock = clock
         self._server_unix_s = clock.now_unix_s()
         self._heard_s = clock.monotonic_s()
+        self.offset_s: float | None = None
+        """The controller's clock minus this host's, when it last spoke; None until it did."""
 
     def heard(self, server_unix_s: float) -> None:
         """The controller said what time it is."""
         self._server_unix_s = server_unix_s
         self._heard_s = self._clock.monotonic_s()
+        self.offset_s = server_unix_s - self._clock.now_unix_s()
 
     def now_unix_s(self) -> float:
         """What its clock should show now."""

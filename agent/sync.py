@@ -15,6 +15,7 @@ from agent.board import Board
 from agent.journal import FileJournal
 from agent.orders import OrderDesk
 from agent.report import Reporter
+from agent.sync_record import SyncFailure, SyncRecord, failure_of_status
 from chassis.clock import Clock
 from chassis.logs import logger
 from chassis.retry import Backoff
@@ -58,7 +59,7 @@ class SyncLoop:
     clock: Clock
     rng: random.Random
     pace: SyncPace = field(default_factory=SyncPace)
-    failures_total: int = 0
+    record: SyncRecord = field(default_factory=SyncRecord)
 
     async def run(self) -> None:
         """Sync for ever."""
@@ -72,13 +73,13 @@ class SyncLoop:
                 if failures == 0:
                     log.warning("controller_lost", url=self.url)
                 failures += 1
-                self.failures_total += 1
                 await self.clock.sleep(self.pace.backoff.delay_s(failures, self.rng))
                 continue
             if failures > 0:
                 log.info("controller_found", url=self.url, failures=failures)
             failures = 0
             if isinstance(answer, SyncResponse):
+                self.record.last_success_unix_s = self.clock.now_unix_s()
                 self._obey(request, answer)
             await self.clock.sleep(max(0.0, sent_s + self.pace.spacing_s - self.clock.monotonic_s()))
 
@@ -106,6 +107,7 @@ class SyncLoop:
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
+        self.record.requests_total += 1
         try:
             answer = await self.client.post(
                 self.url,
@@ -116,6 +118,7 @@ class SyncLoop:
             answer.raise_for_status()
             return SyncResponse.model_validate_json(answer.content)
         except (httpx.HTTPError, ValidationError) as error:
+            self.record.failed(_why(error))
             log.debug("sync_failed", error=repr(error)[:300])
             return None
 
@@ -133,3 +136,15 @@ class SyncLoop:
         if answer.thresholds is not None and answer.thresholds.revision != self.journal.thresholds.revision:
             self.journal.keep_thresholds(answer.thresholds)
             log.info("thresholds_received", revision=answer.thresholds.revision)
+
+
+def _why(error: httpx.HTTPError | ValidationError) -> SyncFailure:
+    match error:
+        case ValidationError():
+            return SyncFailure.INVALID
+        case httpx.HTTPStatusError():
+            return failure_of_status(error.response.status_code)
+        case httpx.TimeoutException():
+            return SyncFailure.TIMEOUT
+        case _:
+            return SyncFailure.CONNECTION
