@@ -31,33 +31,45 @@ class AgentSettings(ProcessSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     host_id: Id
+    """Name of this host in the fleet; replicas are called `<host>-<slot>`. Two hosts must not share it."""
     region: Id
+    """Region this host serves; the name its gateway has."""
     controller_url: HttpUrl
+    """Where the controller listens, as this host reaches it; `https://` wherever the way leaves this host."""
     token: SecretStr = SecretStr("")
     """Presented to the controller; empty only where the controller listens on loopback without tokens."""
     address: IPvAnyAddress = IPv4Address("127.0.0.1")
+    """Where /metrics listens, and where Prometheus is told to scrape: an address that it reaches, or loopback on one machine."""
     port: Port = 9300
     """Of /metrics, /livez and /readyz."""
     state_dir: Path
     """Journal and logs; must survive a restart of the agent."""
     runtime: RuntimeKind = RuntimeKind.PROCESS
+    """How replicas run here: `process` (children of the agent), or `docker` (containers with `docker_label`)."""
     slots: Annotated[int, Field(ge=1, le=REPLICAS_PER_HOST_MAX)] = 2
     """Replicas that fit on this host."""
     replicas: Annotated[int, Field(ge=0, le=REPLICAS_PER_HOST_MAX)] = 1
     """Of those, started at the first boot; afterwards the journal remembers which were wanted."""
     replica_address: IPvAnyAddress = IPv4Address("127.0.0.1")
+    """Where replicas listen; the gateway must reach it."""
     replica_port_base: Annotated[int, Field(ge=1, le=65_000)] = 8100
     """Slot i listens on this port + i."""
     replica_profile: ProfileId = FULL_FP32.id
+    """Profile of a replica that was never switched."""
     replica_engine: str = ""
     """Engine of the replicas; empty: the replica's own default. `simulated` needs no voice."""
     replica_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Worker processes of each replica."""
     spares: Annotated[int, Field(ge=0, le=4)] = 1
     """Warm spares, each with the memory of a replica; 0 makes every restart a cold one."""
     voice_dir: Path | None = None
+    """Directory of the prepared voice; not set: the replica's own default."""
     redis_url: str = ""
+    """Redis for finished audio, shared by replicas; empty: each has a cache of its own."""
     first_audio_budget_s: Annotated[float, Field(gt=0)] | None = None
+    """Seconds to first audio past which a replica refuses work at once; not set: its own default."""
     total_budget_s: Annotated[float, Field(gt=0)] | None = None
+    """The same for a whole answer that is not streamed."""
     stop_grace_s: Annotated[float, Field(ge=0, le=60)] = 5.0
     """How long replicas may finish their work when the agent ends."""
     start_deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
@@ -87,6 +99,7 @@ class AgentSettings(ProcessSettings):
     gateways: dict[Id, str] = Field(default_factory=dict, max_length=64)
     """`host:port` of each region's gateway, as a JSON object; this host measures its way to those of other regions."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """Least severe log line that is written: DEBUG, INFO, WARNING or ERROR; replicas are told the same."""
 
     @field_validator("gateways")
     @classmethod
