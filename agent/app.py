@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import httpx
@@ -16,30 +16,33 @@ import httpx
 from agent.actuator import Actuator
 from agent.api import PageServer
 from agent.board import Board
+from agent.boot import Boot
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
 from agent.degradation import Degradations
-from agent.errors import ReplicaRuntimeError
-from agent.exporter.compose import PageSources, build_exporter
+from agent.exporter.compose import Observatory, PageSources, build_observatory
+from agent.exporter.health import Build
 from agent.healer import Healer
 from agent.journal import FileJournal
+from agent.machine_orders import MachineOrders
+from agent.machine_parts import build_machine, machine_policy
 from agent.orders import ControllerTime, OrderDesk
+from agent.pages import build_pages
 from agent.parts import (
     build_gpus,
-    build_pages,
-    build_runtime,
     build_tools,
     identity_of_boot,
     replica_specs,
     sync_url,
 )
-from agent.ports import ReplicaSpec
+from agent.places import GpuPlaces
+from agent.ports import HostRuntime
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
 from agent.reflexes import ReflexLog
+from agent.replica_orders import ReplicaOrders
 from agent.report import Reporter
-from agent.runtimes.docker import DockerRuntime
-from agent.runtimes.process import ProcessRuntime
+from agent.runtime_parts import build_runtime
 from agent.settings import AgentSettings
 from agent.sync import SyncLoop
 from chassis.clock import Clock
@@ -63,7 +66,8 @@ class Agent:
     """The parts, put together; `run` is the life of the process."""
 
     settings: AgentSettings
-    runtime: ProcessRuntime | DockerRuntime
+    runtime: HostRuntime
+    boot: Boot
     journal: FileJournal
     board: Board
     actuator: Actuator
@@ -73,6 +77,7 @@ class Agent:
     gpus: GpuWatch
     meter: HostMeter
     pages: PageServer
+    observatory: Observatory
     degradations: Degradations
     readiness: Readiness
     supervisor: Supervisor
@@ -86,49 +91,30 @@ class Agent:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_raise_on(stop))
-                    self._keep_all(group)
-                    await self._boot()
+                    self._keep_eyes(group)
+                    await self.boot.take_over()
+                    self._keep_hands(group)
+                    await self.boot.finish()
+                    self.readiness.hold(BOOTED)
             except* StopRequestedError:
                 log.info("agent_stopping")
 
-    def _keep_all(self, group: asyncio.TaskGroup) -> None:
+    def _keep_eyes(self, group: asyncio.TaskGroup) -> None:
         keep = self.supervisor.keep
         keep(group, "pages", self.pages.run)
+        keep(group, "gpus", self.gpus.run)
+        keep(group, "meter", self.meter.run)
+        for name, run in {**self.runtime.watchers(), **self.observatory.watchers}.items():
+            keep(group, name, run)
+
+    def _keep_hands(self, group: asyncio.TaskGroup) -> None:
+        """Whoever acts or reports, once it is known what runs here."""
+        keep = self.supervisor.keep
         keep(group, "exits", self.healer.watch_exits)
         keep(group, "orders", self.desk.run)
         keep(group, "sync", self.sync.run)
-        keep(group, "gpus", self.gpus.run)
-        keep(group, "meter", self.meter.run)
-        if isinstance(self.runtime, DockerRuntime):
-            keep(group, "docker_events", self.runtime.follow)
         for replica in self.board.units:
             keep(group, f"keep {replica}", partial(self.healer.keep, replica))
-
-    async def _boot(self) -> None:
-        """Take over what runs and start what is wanted; what cannot be started is CRASHED and healed like any other."""
-        remembered = {memory.replica: memory for memory in self.journal.replicas()}
-        running = {instance.replica: instance for instance in await self.runtime.running()}
-        async with asyncio.TaskGroup() as starts:
-            for slot, (replica, unit) in enumerate(self.board.units.items()):
-                memory = remembered.get(replica)
-                if memory is not None:
-                    unit.generation = memory.generation
-                    self.board.assign(replace(unit.spec, profile=memory.profile))
-                if replica in running:
-                    self.actuator.adopt(running[replica], memory)
-                elif memory.wanted if memory is not None else slot < self.settings.replicas:
-                    starts.create_task(self._start_at_boot(unit.spec))
-        self.readiness.hold(BOOTED)
-
-    async def _start_at_boot(self, spec: ReplicaSpec) -> None:
-        if not self.board.claim(spec.replica, "boot"):
-            return
-        try:
-            await self.actuator.start(spec.replica)
-        except ReplicaRuntimeError as error:
-            log.warning("replica_not_started", replica=spec.replica, error=str(error), cause=repr(error.__cause__))
-        finally:
-            self.board.release(spec.replica)
 
 
 def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> Agent:
@@ -136,19 +122,37 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     health = HealthPolicy(start_deadline_s=settings.start_deadline_s)
     board = Board(replica_specs(settings), policy=health, clock=clock)
     degradations = Degradations(board.changed.ring)
-    journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock)
+    machine = build_machine(settings, environment)
+    journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock, boot_id=machine.boot_id())
     journal.open()
-    runtime = build_runtime(settings, clock=clock, rng=rng, environment=environment)
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX), trust_env=False)
-    tools = build_tools(board, runtime, journal, client, clock)
+    gpus = build_gpus(settings, clock, rng, environment)
+    places = GpuPlaces(per_replica=settings.gpus_per_replica)
+    runtime = build_runtime(
+        settings, clock=clock, rng=rng, environment=environment, degradations=degradations, places=places
+    )
+    tools = build_tools(board, runtime, journal, client, places, clock)
     reflexes = ReflexLog()
     budget = RestartBudget(backoff_s=settings.restart_backoff_s)
-    healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=budget, clock=clock)
+    healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=budget, clock=clock, degradations=degradations)
     time = ControllerTime(clock)
-    desk = OrderDesk(
-        board=board, actuator=tools.actuator, journal=journal, controller_time=time, health=health, clock=clock
+    machine_orders = MachineOrders(
+        policy=machine_policy(settings),
+        machine=machine,
+        board=board,
+        places=places,
+        memory=journal,
+        renew_gpus=lambda: None,
+        clock=clock,
     )
-    gpus = build_gpus(settings, clock, rng, environment)
+    desk = OrderDesk(
+        replicas=ReplicaOrders(board=board, actuator=tools.actuator, places=places, health=health),
+        machine=machine_orders,
+        board=board,
+        journal=journal,
+        controller_time=time,
+        clock=clock,
+    )
     meter = HostMeter(clock=clock, state_dir=settings.state_dir)
     identity = identity_of_boot(settings, rng)
     reporter = Reporter(
@@ -172,13 +176,38 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         clock=clock,
         rng=rng,
     )
-    sources = PageSources(
-        board=board, healer=healer, reflexes=reflexes, desk=desk, gpus=gpus, meter=meter, sync=sync, clock=clock
+    supervisor = Supervisor(clock=clock, rng=rng)
+    observatory = build_observatory(
+        PageSources(
+            build=Build(version=version(), runtime=settings.runtime.value, started_unix_s=clock.now_unix_s()),
+            board=board,
+            healer=healer,
+            reflexes=reflexes,
+            desk=desk,
+            gpus=gpus,
+            meter=meter,
+            sync=sync,
+            journal=journal,
+            runtime=runtime,
+            degradations=degradations,
+            supervisor=supervisor,
+            clock=clock,
+        )
     )
     readiness = Readiness(required=(BOOTED,))
     return Agent(
         settings=settings,
         runtime=runtime,
+        boot=Boot(
+            board=board,
+            actuator=tools.actuator,
+            places=places,
+            runtime=runtime,
+            memory=journal,
+            replicas=settings.replicas,
+            clock=clock,
+            rng=rng,
+        ),
         journal=journal,
         board=board,
         actuator=tools.actuator,
@@ -187,10 +216,11 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         sync=sync,
         gpus=gpus,
         meter=meter,
-        pages=build_pages(settings, build_exporter(sources), readiness, degradations),
+        pages=build_pages(settings, observatory, readiness, degradations, clock),
+        observatory=observatory,
         degradations=degradations,
         readiness=readiness,
-        supervisor=Supervisor(clock=clock, rng=rng),
+        supervisor=supervisor,
     )
 
 

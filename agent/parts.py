@@ -1,8 +1,6 @@
 """The parts of an agent, each built from the settings it needs: what `app` puts together."""
 
-import json
 import random
-import sys
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -10,23 +8,18 @@ import httpx
 import yaml
 
 from agent.actuator import Actuator
-from agent.api import PageServer, Response
 from agent.board import Board
 from agent.control import HttpReplicaControl
 from agent.core.xid import XidTable, parse_table
-from agent.degradation import Degradations
-from agent.exporter import CONTENT_TYPE, Exporter
-from agent.healer import HealerTools
 from agent.journal import FileJournal
+from agent.medic import HealerTools
+from agent.places import GpuPlaces
 from agent.ports import ReplicaSpec, Runtime
 from agent.probes.gpu import GpuWatch
 from agent.probes.process import HttpProber
 from agent.report import HostIdentity
-from agent.runtimes.docker import ContainerTemplate, DockerRuntime
-from agent.runtimes.process import ProcessPlan, ProcessRuntime
-from agent.settings import AgentSettings, RuntimeKind
+from agent.settings import AgentSettings
 from chassis.clock import Clock
-from chassis.health import Readiness
 
 
 def replica_specs(settings: AgentSettings) -> tuple[ReplicaSpec, ...]:
@@ -44,38 +37,8 @@ def replica_specs(settings: AgentSettings) -> tuple[ReplicaSpec, ...]:
     )
 
 
-def build_runtime(
-    settings: AgentSettings, *, clock: Clock, rng: random.Random, environment: Mapping[str, str]
-) -> ProcessRuntime | DockerRuntime:
-    """What the settings chose."""
-    if settings.runtime is RuntimeKind.DOCKER:
-        return DockerRuntime(label=settings.docker_label, template=container_template(settings), clock=clock)
-    argv = settings.serving_command or (sys.executable, "-m", "serving")
-    plan = ProcessPlan(
-        argv=argv,
-        spare_argv=(*argv, "spare"),
-        environment={**environment, **settings.serving_environment},
-        log_directory=settings.state_dir / "logs",
-        spares=settings.spares,
-        stop_grace_s=settings.stop_grace_s,
-    )
-    return ProcessRuntime(plan=plan, clock=clock, rng=rng)
-
-
-def container_template(settings: AgentSettings) -> ContainerTemplate | None:
-    """How to make a container, when an image is set; the image knows its own Python, so nothing else is passed on."""
-    if not settings.docker_image:
-        return None
-    return ContainerTemplate(
-        image=settings.docker_image,
-        command=settings.serving_command or ("python", "-m", "serving"),
-        environment=settings.serving_environment,
-        binds=settings.docker_binds,
-    )
-
-
 def build_tools(
-    board: Board, runtime: Runtime, journal: FileJournal, client: httpx.AsyncClient, clock: Clock
+    board: Board, runtime: Runtime, journal: FileJournal, client: httpx.AsyncClient, places: GpuPlaces, clock: Clock
 ) -> HealerTools:
     """Eyes and hands over one runtime; orders use the same hands."""
     prober = HttpProber(view=runtime, clock=clock)
@@ -87,6 +50,7 @@ def build_tools(
         view=runtime,
         exits=runtime,
         thresholds=journal,
+        places=places,
     )
 
 
@@ -111,30 +75,6 @@ def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentit
 def sync_url(settings: AgentSettings) -> str:
     """Where this host reports."""
     return f"{str(settings.controller_url).rstrip('/')}/api/v1/agents/{settings.host_id}/sync"
-
-
-def build_pages(
-    settings: AgentSettings, exporter: Exporter, readiness: Readiness, degradations: Degradations
-) -> PageServer:
-    """The three pages. A degraded agent is ready, and says what it cannot do."""
-
-    def readyz() -> Response:
-        body = {
-            "ready": readiness.ready,
-            "reason": readiness.reason,
-            "degraded": {degradation.part: degradation.reason for degradation in degradations.current()},
-        }
-        return Response(200 if readiness.ready else 503, json.dumps(body) + "\n", "application/json")
-
-    return PageServer(
-        address=str(settings.address),
-        port=settings.port,
-        routes={
-            "/metrics": lambda: Response(200, exporter.render(), CONTENT_TYPE),
-            "/livez": lambda: Response(200, "alive\n"),
-            "/readyz": readyz,
-        },
-    )
 
 
 def xid_table() -> XidTable:

@@ -53,6 +53,10 @@ class GpuPlaces:
         """Whether starts can be placed: the GPUs of this host are known, or do not matter."""
         return self.per_replica == 0 or self.fitness.known
 
+    def gpus_present(self) -> tuple[GpuUuid, ...]:
+        """Every GPU of this host in PCI order."""
+        return self.fitness.present()
+
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def why_not(self, board: Board, replica: ReplicaId, *, afresh: bool = False) -> str | None:
         """Why it must not be started now; None when it may. `afresh`: it may be moved off GPUs that are unfit."""

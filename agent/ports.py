@@ -4,10 +4,12 @@ A runtime (child processes, Docker, the simulation) implements the first four. A
 start of a process yields a new token, so that a late notice about a former process is never taken for its successor's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from agent.core.canary import Verdict
 from agent.core.health import Probe, Vitals
 from agent.core.owners import Footprint, Owner
 from agent.core.receipts import MachineNote
@@ -42,6 +44,8 @@ class Instance:
     replica: ReplicaId
     token: str
     """Unlike that of any other incarnation on this host."""
+    address: str | None = None
+    """Where it can be reached, when the runtime chose its machine; None: at its spec's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,24 @@ class Runtime(ReplicaRuntime, ExitFeed, ProcessView, FootprintView, Protocol):
     """What `app` hands around: one object, seen by each part through the protocol it needs."""
 
 
+class HostRuntime(Runtime, Protocol):
+    """A runtime as the agent's own life needs it. Entering never fails: one that is away says so at each call."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def watchers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """What must run beside it for ever, by name; a supervisor keeps each alive."""
+        ...
+
+    def gpus_of(self, replica: ReplicaId) -> tuple[GpuUuid, ...]:
+        """Devices that its newest incarnation was given, as far as the runtime knows; empty where it does not."""
+        ...
+
+
 # ── the replicas ──────────────────────────────────────────────────────────────────────────────────────────────────────
 class Prober(Protocol):
     """Asks a replica how it is."""
@@ -124,6 +146,14 @@ class Prober(Protocol):
 
     def forget(self, replica: ReplicaId) -> None:
         """The process was replaced: drop its connection and any answer still on its way."""
+        ...
+
+
+class Speaker(Protocol):
+    """Has a replica speak."""
+
+    async def speak(self, spec: ReplicaSpec) -> Verdict:
+        """One canary utterance, bounded in time and size; a failure is a verdict."""
         ...
 
 

@@ -84,6 +84,10 @@ class AgentSettings(ProcessSettings):
     """Image to make containers from; empty: only containers that exist are managed."""
     docker_binds: tuple[str, ...] = ()
     """`source:target:ro`, for each container made."""
+    docker_cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
+    """Processors of each container made; unset: all."""
+    docker_memory_mib: Annotated[int, Field(ge=32)] | None = None
+    """Memory of each container made; beyond it the kernel ends that replica, and no other. Unset: no limit."""
     gpus_per_replica: Annotated[int, Field(ge=0, le=16)] = 1
     """GPUs that each replica is given, on a host that has any; 0: replicas are not placed, and see every device."""
     allow_gpu_reset: bool = False

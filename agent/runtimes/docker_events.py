@@ -1,85 +1,115 @@
-"""Docker's die events as values on a queue.
+"""The engine's events about our containers, as values on a queue, across every break of the stream.
 
-The SDK's stream blocks, so a thread reads it. When the stream breaks, it is opened again from the last event seen
-(`since`): the engine replays what happened meanwhile, so no death is missed and none is told twice.
+The SDK's stream blocks, so a thread reads it. When it ends, it is opened again from the last event seen (`since`): the
+engine replays what happened meanwhile, and what was seen already is passed over. An engine that restarted has forgotten
+its events; so every opening puts `Opened` on the queue, and its reader then looks at all containers once.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import docker
-import requests.exceptions
-from docker.errors import DockerException
+from docker import APIClient
+from docker.errors import StreamParseError
 
 from agent.errors import ReplicaRuntimeError
+from agent.runtimes.docker_engine import CALL_S_MAX, TROUBLE, DockerEngine
+from agent.runtimes.docker_times import NANO, unix_ns
+from chassis.clock import Clock
 from chassis.logs import logger
 
 log = logger(__name__)
-NANO = 1_000_000_000
-SIGNAL_BASE = 128
+REOPEN_S = 0.5
+"""Between two tries: what an engine's return may go unnoticed, at the cost of one refused connection each."""
 
 
 @dataclass(frozen=True, slots=True)
-class DieEvent:
-    """The main process of a labelled container ended."""
-
-    replica: str
-    """The label's value."""
-    reason: str
+class Opened:
+    """The stream begins, or began again: what it missed for good shows in the containers themselves."""
 
 
-async def follow_die_events(
-    connect: Callable[[], docker.DockerClient], *, label: str, since_unix_s: float, into: asyncio.Queue[DieEvent]
-) -> None:
-    """Put every die event since `since_unix_s` into the queue until cancelled.
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The first process of a container ended."""
 
-    Raises `ReplicaRuntimeError` when the engine cannot be reached.
-    """
-    since_ns = int(since_unix_s * NANO)
-    while True:
+    container: str
+    labels: dict[str, str]
+    at_ns: int
+    """By the engine's clock."""
+    exit_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The kernel ended a process of the container for its memory limit; the engine tells it before the death."""
+
+    container: str
+    at_ns: int
+
+
+ContainerEvent = Opened | Died | OutOfMemory
+
+
+@dataclass(slots=True)
+class EventStream:
+    """Follows one engine for ever."""
+
+    engine: DockerEngine
+    label: str
+    clock: Clock
+    into: asyncio.Queue[ContainerEvent]
+    _since_ns: int | None = None
+    """Of the newest event seen, by the engine's clock; None until the engine told its time."""
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+    """Container and action of the events at exactly `_since_ns`: the engine repeats those."""
+
+    async def follow(self) -> None:
+        """Read until cancelled, opening the stream again whenever it ends."""
+        while True:
+            try:
+                await self.engine.ping()
+                await self._read_to_the_end()
+            except ReplicaRuntimeError:
+                log.debug("docker_events_wait", reason=self.engine.trouble)
+            except (*TROUBLE, StreamParseError) as error:  # cut in the middle of an answer or of an event
+                log.debug("docker_events_broke", error=repr(error))
+            await self.clock.sleep(REOPEN_S)
+
+    async def _read_to_the_end(self) -> None:
+        client = await self.engine.in_thread(self.engine.connect)
         try:
-            since_ns = await _follow_once(connect, label=label, since_ns=since_ns, into=into)
-        except (DockerException, requests.exceptions.RequestException) as error:
-            msg = "could not follow Docker's events"
-            raise ReplicaRuntimeError(msg) from error
-        log.warning("docker_events_resumed", since_unix_s=since_ns / NANO)
-
-
-async def _follow_once(
-    connect: Callable[[], docker.DockerClient], *, label: str, since_ns: int, into: asyncio.Queue[DieEvent]
-) -> int:
-    """Read one stream to its end; returns the time from which the next one must resume."""
-    client = await asyncio.to_thread(connect)
-    try:
-        stream = await asyncio.to_thread(_open_stream, client, label, since_ns)
-        try:
-            while (event := await asyncio.to_thread(_next_event, stream)) is not None:
-                since_ns = int(event["timeNano"]) + 1
-                attributes = event["Actor"]["Attributes"]
-                await into.put(DieEvent(replica=attributes[label], reason=_reason(attributes.get("exitCode", "?"))))
+            async with asyncio.timeout(CALL_S_MAX):
+                stream = await self.engine.in_thread(lambda: self._open(client))
+            try:
+                await self.into.put(Opened())
+                while (event := await self.engine.in_thread(lambda: next(stream, None))) is not None:
+                    await self._take(event)
+            finally:
+                stream.close()  # wakes the thread that reads
         finally:
-            stream.close()
-    finally:
-        client.close()
-    return since_ns
+            client.close()
 
+    def _open(self, client: APIClient) -> Any:  # noqa: ANN401  # the SDK's stream: iterated and closed
+        if self._since_ns is None:
+            self._since_ns = unix_ns(client.info()["SystemTime"])
+        return client.events(  # type: ignore[call-overload]  # the engine takes fractions of a second
+            since=f"{self._since_ns // NANO}.{self._since_ns % NANO:09d}",
+            filters={"type": "container", "event": ["die", "oom"], "label": self.label},
+            decode=True,
+        )
 
-def _open_stream(client: docker.DockerClient, label: str, since_ns: int) -> Any:  # noqa: ANN401  # the SDK's stream
-    return client.events(
-        since=f"{since_ns // NANO}.{since_ns % NANO:09d}",  # type: ignore[call-overload]  # the engine takes fractions
-        filters={"type": "container", "event": "die", "label": label},
-        decode=True,
-    )
-
-
-def _next_event(stream: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    return next(stream, None)
-
-
-def _reason(exit_code: str) -> str:
-    """Docker adds 128 to the number of a signal, as shells do."""
-    if exit_code.isdigit() and int(exit_code) > SIGNAL_BASE:
-        return f"exit code {exit_code} (signal {int(exit_code) - SIGNAL_BASE})"
-    return f"exit code {exit_code}"
+    async def _take(self, event: dict[str, Any]) -> None:
+        at_ns, container, action = int(event["timeNano"]), str(event["Actor"]["ID"]), str(event["Action"])
+        if self._since_ns is not None and (
+            at_ns < self._since_ns or (at_ns == self._since_ns and (container, action) in self._seen)
+        ):
+            return
+        if at_ns != self._since_ns:
+            self._seen.clear()
+        self._since_ns = at_ns
+        self._seen.add((container, action))
+        attributes = {str(name): str(value) for name, value in event["Actor"]["Attributes"].items()}
+        if action == "oom":
+            await self.into.put(OutOfMemory(container, at_ns))
+        else:
+            await self.into.put(Died(container, attributes, at_ns, attributes.get("exitCode", "?")))

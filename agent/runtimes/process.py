@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from chassis.clock import Clock
 from chassis.logs import logger
 from chassis.processes import kill_group, spawn_child, stop_child
 from chassis.retry import Backoff
-from contracts.vocabulary import ReplicaId
+from contracts.vocabulary import GpuUuid, ReplicaId
 
 log = logger(__name__)
 SPARE_READY_LINE = "spare ready"
@@ -64,6 +64,7 @@ class ProcessPlan:
 class _Child:
     process: asyncio.subprocess.Process
     instance: Instance
+    gpus: tuple[GpuUuid, ...]
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class ProcessRuntime:
             msg = f"cannot start {spec.replica}: {error}"
             raise ReplicaRuntimeError(msg) from error
         instance = Instance(replica=spec.replica, token=f"pid-{process.pid}-{self.clock.now_unix_s():.3f}")
-        child = _Child(process, instance)
+        child = _Child(process, instance, spec.gpus)
         self._children[spec.replica] = child
         self._keep_task(self._watch(child))
         return instance
@@ -181,6 +182,15 @@ class ProcessRuntime:
     async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         """From the replica's log file."""
         return await asyncio.to_thread(file_tail, self._log_path(replica))
+
+    def watchers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """None: its tasks live and die with it."""
+        return {}
+
+    def gpus_of(self, replica: ReplicaId) -> tuple[GpuUuid, ...]:
+        """What it was told to use when it was started."""
+        child = self._children.get(replica)
+        return () if child is None else child.gpus
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _from_spare(self, spec: ReplicaSpec) -> asyncio.subprocess.Process | None:

@@ -5,19 +5,21 @@ lets a caller break replicas on purpose (`freeze`, `crash`, `fail_next_starts`).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from agent.core.health import Pulse, Vitals
 from agent.core.owners import Footprint
 from agent.errors import ReplicaRuntimeError
 from agent.ports import Exit, Instance, ReplicaSpec
-from contracts.vocabulary import ReplicaId
+from contracts.vocabulary import GpuUuid, ReplicaId
 
 
 @dataclass(slots=True)
 class _Simulated:
     instance: Instance
     pulse: Pulse
+    gpus: tuple[GpuUuid, ...]
     frozen: bool = False
 
 
@@ -52,7 +54,7 @@ class SimulatedRuntime:
             queued_s=0.0,
             slo_revision=0,
         )
-        self._replicas[spec.replica] = _Simulated(instance, pulse)
+        self._replicas[spec.replica] = _Simulated(instance, pulse, spec.gpus)
         return instance
 
     async def restart(self, spec: ReplicaSpec, grace_s: float) -> Instance:
@@ -84,6 +86,15 @@ class SimulatedRuntime:
     async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         """One line, so that evidence has something to carry."""
         return (f"{replica} ran here",) if self._starts else ()
+
+    def watchers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Nothing moves here by itself."""
+        return {}
+
+    def gpus_of(self, replica: ReplicaId) -> tuple[GpuUuid, ...]:
+        """What it was told to use."""
+        simulated = self._replicas.get(replica)
+        return () if simulated is None else simulated.gpus
 
     # ── what a simulation does to it ──────────────────────────────────────────────────────────────────────────────────
     def pulse(self, replica: ReplicaId) -> Pulse | None:

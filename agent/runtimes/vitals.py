@@ -20,3 +20,12 @@ def read_vitals(pid: int) -> Vitals | None:
         return None
     ticks = int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])
     return Vitals(cpu_s=ticks / os.sysconf("SC_CLK_TCK"), runnable=fields[_STATE] == "R")
+
+
+def first_child(pid: int) -> int | None:
+    """The oldest child of a process: behind a container's init, the program itself. None when it has none, or is gone."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None

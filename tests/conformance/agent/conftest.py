@@ -18,9 +18,11 @@ import pytest
 from agent.ports import Instance, ReplicaSpec, Runtime
 from agent.probes.process import HttpProber
 from agent.probes.simulated import SimulatedProber
-from agent.runtimes.docker import ContainerTemplate, DockerRuntime
+from agent.runtimes.containers import ContainerTemplate
+from agent.runtimes.docker import DockerRuntime
 from agent.runtimes.process import ProcessPlan, ProcessRuntime
 from agent.runtimes.simulated import SimulatedRuntime
+from agent.runtimes.vitals import first_child
 from chassis.clock import SystemClock
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId
 
@@ -97,7 +99,8 @@ async def docker(spec: ReplicaSpec, directory: Path) -> AsyncIterator[Bench]:
     client = sdk.from_env()
 
     def kill(instance: Instance, number: int) -> None:
-        os.kill(client.api.inspect_container(instance.token.split("@")[0])["State"]["Pid"], number)
+        init = int(client.api.inspect_container(instance.token.split("@")[0])["State"]["Pid"])
+        os.kill(first_child(init), number)
 
     try:
         async with DockerRuntime(label=LABEL, template=template, clock=clock) as runtime:
@@ -131,11 +134,11 @@ def build_image() -> None:
 def image_tar() -> bytes:
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
-        for name in ("usr", "tmp", "proc", "sys", "dev", "etc", "app", "run"):
+        for name in ("usr", "tmp", "proc", "sys", "dev", "etc", "app", "run", "sbin"):
             directory = tarfile.TarInfo(name)
             directory.type, directory.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(directory)
-        for name in ("bin", "sbin", "lib", "lib64"):
+        for name in ("bin", "lib", "lib64"):
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
             tar.addfile(link)
