@@ -13,10 +13,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+
+from agent.simulated_gpus.build import build
+from agent.simulated_gpus.directory import create_directory, reader_environment
+from agent.simulated_gpus.state import SimulatedHost
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -53,18 +58,61 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "redis": (lambda: bool(program("redis-server")), "redis-server"),
     "docker": (_docker_engine_answers, "a running Docker engine"),
     "gpu": (_gpu_is_here, "an NVIDIA GPU"),
+    "compiler": (lambda: bool(program("cc")), "a C compiler (cc)"),
 }
 OPTIONAL_ON_CI = {"gpu"}
 """CI machines have no GPU; everything else they must have."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for marker, (is_here, what) in NEEDS.items():
-        if item.get_closest_marker(marker) and not is_here():
-            reason = f"needs {what} (`make setup-dev` installs; `.ci/run` shows how to start a Docker engine)"
-            if ON_CI and marker not in OPTIONAL_ON_CI:
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
+    for marker in NEEDS:
+        if item.get_closest_marker(marker):
+            require(marker)
+
+
+def require(need: str) -> None:
+    """Skip on a laptop, fail on CI, when the part of that name is missing; for fixtures, where no marker says it."""
+    is_here, what = NEEDS[need]
+    if is_here():
+        return
+    reason = f"needs {what} (`make setup-dev` installs; `.ci/run` shows how to start a Docker engine)"
+    if ON_CI and need not in OPTIONAL_ON_CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@dataclass(frozen=True)
+class GpuHost:
+    """A simulated GPU host for one test."""
+
+    directory: Path
+    """What `TRIMTAB_AGENT_SIMULATED_GPUS` names: the library and the state file."""
+    state: SimulatedHost
+    """Live: `state.gpus[3].temperature_c = 91`, `state.emit_xid(3, 79)`."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a child process that shall see these GPUs."""
+        return reader_environment(self.directory, os.environ)
+
+
+@pytest.fixture(scope="session")
+def simulated_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the simulated NVML library, compiled once per session."""
+    require("compiler")
+    return build(tmp_path_factory.mktemp("nvml")).parent
+
+
+@pytest.fixture
+def simulated_gpus(simulated_library: Path, tmp_path: Path) -> Callable[..., GpuHost]:
+    """`simulated_gpus(8)` makes a fresh, healthy host with so many GPUs; `name` tells several in one test apart."""
+
+    def make(gpus: int = 8, *, name: str = "gpus") -> GpuHost:
+        directory = tmp_path / name
+        shutil.copytree(simulated_library, directory)
+        return GpuHost(directory, create_directory(directory, gpus))
+
+    return make
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ LINE_BYTES = 400
 def setup(
     ctx: typer.Context,
     voice_dir: VoiceOption = VOICE_DIR,
-    dev: Annotated[bool, typer.Option("--dev", help="Also what the tests need (Docker).")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="Also what the tests and simulated GPUs need (Docker, a C compiler).")] = False,
 ) -> None:
     """Install missing Debian packages and prepare the voice; safe to repeat.
 
