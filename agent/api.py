@@ -7,8 +7,11 @@ take the answer, connections at once. One request per connection.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.answers import Response, accepts_gzip
+from agent.core.histogram import Histogram
+from chassis.clock import Clock
 from chassis.logs import logger
 
 log = logger(__name__)
@@ -20,34 +23,36 @@ CONNECTIONS_MAX = 16
 """A few Prometheus servers and a person; more would be an attack or a mistake, and gets 503."""
 SOCKETS_MAX = 64
 """Beyond this even a 503 is too much: the connection is dropped."""
+ANSWER_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What a page answers."""
+@dataclass(slots=True)
+class Traffic:
+    """What the server did since it started."""
 
-    status: int
-    body: str
-    content_type: str = "text/plain; charset=utf-8"
+    answer_s: dict[str, Histogram] = field(default_factory=dict)
+    """Per page: from the request read to the last byte of its answer written."""
+    rejected_total: int = 0
+    """Connections that were turned away because too many were open."""
+
+    def answered(self, page: str, seconds: float) -> None:
+        """One page was delivered."""
+        self.answer_s.setdefault(page, Histogram(ANSWER_BOUNDS_S)).observe(seconds)
 
 
 Route = Callable[[], Response]
-PHRASES: Mapping[int, str] = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    503: "Service Unavailable",
-}
+CROWDED = Response(503, "too many connections\n")
 
 
 class PageServer:
     """Serves fixed routes until cancelled."""
 
-    def __init__(self, *, address: str, port: int, routes: Mapping[str, Route]) -> None:
+    def __init__(self, *, address: str, port: int, routes: Mapping[str, Route], traffic: Traffic, clock: Clock) -> None:
         self._address = address
         self._port = port
         self._routes = routes
+        self._traffic = traffic
+        self._clock = clock
         self._open = 0
 
     async def run(self) -> None:
@@ -59,6 +64,7 @@ class PageServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open >= SOCKETS_MAX:
+            self._traffic.rejected_total += 1
             writer.transport.abort()
             return
         self._open += 1
@@ -75,34 +81,33 @@ class PageServer:
         head = await _read_head(
             reader
         )  # also before a 503: closing with the request unread would reset the answer away
-        response = Response(503, "too many connections\n") if crowded else self._answer(head)
-        body = response.body.encode()
-        preamble = (
-            f"HTTP/1.1 {response.status} {PHRASES[response.status]}\r\n"
-            f"Content-Type: {response.content_type}\r\n"
-            f"Content-Length: {len(body)}\r\n"
-            "X-Content-Type-Options: nosniff\r\n"
-            "Connection: close\r\n\r\n"
-        )
-        writer.write(preamble.encode("ascii") + body)
+        read_s = self._clock.monotonic_s()
+        page, response = (None, CROWDED) if crowded else self._answer(head)
+        writer.write(response.encoded(gzip_accepted=accepts_gzip(head)))
         await writer.drain()
+        if crowded:
+            self._traffic.rejected_total += 1
+        elif page is not None:
+            self._traffic.answered(page, self._clock.monotonic_s() - read_s)
 
-    def _answer(self, head: bytes | None) -> Response:
-        words = (head or b"").split(b"\r\n", 1)[0].split(b" ")
+    def _answer(self, head: bytes) -> tuple[str | None, Response]:
+        """The page that was asked for, None without one, and what it says."""
+        words = head.split(b"\r\n", 1)[0].split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):  # noqa: PLR2004  # method, target, version
-            return Response(400, "not an HTTP/1 request\n")
+            return None, Response(400, "not an HTTP/1 request\n")
         method, target, _ = words
-        route = self._routes.get(target.partition(b"?")[0].decode("ascii", errors="replace"))
+        page = target.partition(b"?")[0].decode("ascii", errors="replace")
+        route = self._routes.get(page)
         if route is None:
-            return Response(404, "this agent serves " + ", ".join(self._routes) + "\n")
+            return None, Response(404, "this agent serves " + ", ".join(self._routes) + "\n")
         if method != b"GET":
-            return Response(405, "GET only\n")
-        return route()
+            return None, Response(405, "GET only\n")
+        return page, route()
 
 
-async def _read_head(reader: asyncio.StreamReader) -> bytes | None:
-    """Everything up to the empty line; None when it is too long or was broken off."""
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    """Everything up to the empty line; empty when it is too long or was broken off."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return None
+        return b""

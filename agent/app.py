@@ -21,7 +21,6 @@ from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
 from agent.degradation import Degradations
 from agent.exporter.compose import Observatory, PageSources, build_observatory
-from agent.exporter.health import Build
 from agent.healer import Healer
 from agent.journal import FileJournal
 from agent.machine_orders import MachineOrders
@@ -179,19 +178,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     supervisor = Supervisor(clock=clock, rng=rng)
     observatory = build_observatory(
         PageSources(
-            build=Build(version=version(), runtime=settings.runtime.value, started_unix_s=clock.now_unix_s()),
-            board=board,
-            healer=healer,
-            reflexes=reflexes,
-            desk=desk,
-            gpus=gpus,
-            meter=meter,
-            sync=sync,
-            journal=journal,
-            runtime=runtime,
-            degradations=degradations,
-            supervisor=supervisor,
-            clock=clock,
+            healer=healer, desk=desk, sync=sync, reporter=reporter, runtime=runtime, supervisor=supervisor, clock=clock
         )
     )
     readiness = Readiness(required=(BOOTED,))

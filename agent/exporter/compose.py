@@ -1,45 +1,85 @@
 """Which sections the page has, in which order, and what each reads."""
 
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
-from agent.board import Board
-from agent.exporter import Exporter
+from agent.api import Traffic
+from agent.exporter import Exporter, Section
 from agent.exporter.acts import ActSection
 from agent.exporter.gpus import GpuSection
-from agent.exporter.health import HealthSection
+from agent.exporter.health import Build, HealthSection, LineSection
 from agent.exporter.host import HostSection
 from agent.exporter.replicas import ReplicaSection
 from agent.healer import Healer
 from agent.orders import OrderDesk
-from agent.probes.gpu import GpuWatch
-from agent.probes.host import HostMeter
-from agent.reflexes import ReflexLog
+from agent.ports import HostRuntime
+from agent.probes.itself import SelfMeter
+from agent.report import Reporter
+from agent.runtimes.process import ProcessRuntime
 from agent.sync import SyncLoop
 from chassis.clock import Clock
+from chassis.supervisor import Supervisor
+
+PACKAGE = "trimtab"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSources:
-    """The parts of the agent that the page reads."""
+    """The parts of the agent that the page reads; what they read themselves is read through them."""
 
-    board: Board
     healer: Healer
-    reflexes: ReflexLog
     desk: OrderDesk
-    gpus: GpuWatch
-    meter: HostMeter
     sync: SyncLoop
+    reporter: Reporter
+    runtime: HostRuntime
+    supervisor: Supervisor
     clock: Clock
 
 
-def build_exporter(sources: PageSources) -> Exporter:
+@dataclass(frozen=True, slots=True)
+class Observatory:
+    """The page, and what must run beside it so that it only ever reads from memory."""
+
+    exporter: Exporter
+    traffic: Traffic
+    watchers: Mapping[str, Callable[[], Awaitable[None]]]
+    """By name; a supervisor keeps each alive."""
+
+
+def build_observatory(sources: PageSources) -> Observatory:
     """The whole page."""
-    return Exporter(
-        sections=(
-            ReplicaSection(board=sources.board, healer=sources.healer),
-            ActSection(reflexes=sources.reflexes, desk=sources.desk),
-            GpuSection(gpus=sources.gpus, clock=sources.clock),
-            HostSection(meter=sources.meter),
-            HealthSection(sync=sources.sync),
-        )
+    healer, sync, reporter, clock = sources.healer, sources.sync, sources.reporter, sources.clock
+    gpus, traffic = reporter.gpus, Traffic()
+    itself = SelfMeter(clock=clock, pids={"agent": os.getpid})
+    health = HealthSection(
+        build=Build(_version(), reporter.identity.runtime, started_unix_s=clock.now_unix_s()),
+        meter=itself,
+        supervisor=sources.supervisor,
+        degradations=reporter.degradations,
+        journal=sync.journal,
+        traffic=traffic,
+        spares_ready=_spares_of(sources.runtime),
     )
+    sections: tuple[Section, ...] = (
+        ReplicaSection(board=healer.board, healer=healer),
+        ActSection(reflexes=healer.reflexes, desk=sources.desk),
+        GpuSection(gpus=gpus, clock=clock),
+        HostSection(meter=reporter.meter),
+        health,
+        LineSection(record=sync.record, journal=sync.journal, controller_time=sources.desk.controller_time),
+    )
+    return Observatory(Exporter(sections), traffic, {"itself": itself.run})
+
+
+def _version() -> str:
+    """Of the installed package; `unknown` when it runs from a plain folder."""
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _spares_of(runtime: HostRuntime) -> Callable[[], int | None]:
+    return (lambda: runtime.spares_ready) if isinstance(runtime, ProcessRuntime) else (lambda: None)
