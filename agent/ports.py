@@ -243,7 +243,7 @@ class OrderJournal(Protocol):
         ...
 
     async def record(self, receipt: Receipt) -> None:
-        """Make it durable before returning; raises `JournalError`."""
+        """Keep it. RUNNING is durable when this returns, or raises `JournalError`; a final one is kept in any case."""
         ...
 
     def unacknowledged(self) -> tuple[Receipt, ...]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.serving_api import (
     BODY_BYTES_MAX,
+    CANARY_HEADER,
     ReplicaStatus,
     SloThresholds,
     SpeechRequest,
@@ -25,7 +26,7 @@ from serving.core.profiles import UnknownProfile
 from serving.metrics import Rejection
 from serving.problems import ProblemError, install, problem
 from serving.replica import Replica
-from serving.requests import CONTROL_BODY_BYTES_MAX, Body, read, refuse_strangers
+from serving.requests import CONTROL_BODY_BYTES_MAX, Body, is_neighbour, read, refuse_strangers
 from serving.responses import Shape, complete, spoken
 from serving.speech import Cached, Draining, NothingToSpeak, Order, Speech
 
@@ -155,7 +156,8 @@ async def _read_counted(request: Request, replica: Replica, model: type[Body], e
 
 async def _speak(request: Request, replica: Replica, said: str, speed: float, shape: Shape) -> Response:
     no_store = "no-store" in request.headers.get("cache-control", "").lower()
-    order = Order(said, speed, shape.streaming, shape.rate_hz, no_store)
+    canary = CANARY_HEADER in request.headers and is_neighbour(request)  # anybody else's is a request like any other
+    order = Order(said, speed, shape.streaming, shape.rate_hz, no_store, canary)
     outcome = await replica.desk.order(order)
     match outcome:
         case Speech():

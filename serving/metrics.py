@@ -8,7 +8,7 @@ that nothing is counted twice; a scrape costs about a millisecond (1.3 ms with 5
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -43,6 +43,61 @@ class Rejection(StrEnum):
     DRAINING = "draining"
 
 
+class CanaryEnd(StrEnum):
+    """What became of one of the agent's own utterances."""
+
+    OK = "ok"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+
+
+class Account(Protocol):
+    """Where the fate of one request is written down."""
+
+    admitted: int
+
+    def finished(self, durations: Durations, profile: ProfileId) -> None:
+        """It was spoken to its end."""
+        ...
+
+    def failed(self) -> None:
+        """A step of it could not be done."""
+        ...
+
+    def cancelled(self) -> None:
+        """The client went away."""
+        ...
+
+    def rejected(self, why: Rejection) -> None:
+        """It was turned away."""
+        ...
+
+
+class CanaryAccount:
+    """`Account` of the agent's own utterances: they are nobody's requests, so they count nowhere else."""
+
+    def __init__(self) -> None:
+        self.admitted = 0
+        self.ends = dict.fromkeys(CanaryEnd, 0)
+
+    def finished(self, durations: Durations, profile: ProfileId) -> None:  # noqa: ARG002  # an account's signature
+        """It was spoken; how fast is the agent's to measure."""
+        self.ends[CanaryEnd.OK] += 1
+
+    def failed(self) -> None:
+        """A step of it could not be done."""
+        self.ends[CanaryEnd.FAILED] += 1
+
+    def cancelled(self) -> None:
+        """The agent gave up."""
+        self.ends[CanaryEnd.CANCELLED] += 1
+
+    def rejected(self, why: Rejection) -> None:  # noqa: ARG002  # an account's signature
+        """There is real work, or the replica is draining."""
+        self.ends[CanaryEnd.REFUSED] += 1
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """The parts that are read when a scrape comes."""
@@ -54,11 +109,12 @@ class Live:
 
 
 class Scorekeeper:
-    """Counts the ends of requests; used on the event loop only."""
+    """`Account` of every client's request; used on the event loop only."""
 
     def __init__(self, profiles: tuple[ProfileId, ...]) -> None:
         self.profiles = profiles
         self.ledger = SloLedger()
+        self.canaries = CanaryAccount()
         self.admitted = 0
         self.ends = dict.fromkeys(RequestEnd, 0)
         self.rejections = dict.fromkeys(Rejection, 0)
@@ -128,6 +184,9 @@ class _LiveCollector(Collector):
             events.add_metric((slo, Outcome.BAD), counts.bad)
         yield events
         yield _counters(names.TTS_REQUESTS_TOTAL, "Finished requests.", names.LABEL_OUTCOME, score.ends.items())
+        yield _counters(
+            names.TTS_CANARIES_TOTAL, "The agent's own utterances.", names.LABEL_OUTCOME, score.canaries.ends.items()
+        )
         yield _counters(names.TTS_REJECTED_TOTAL, "Turned away.", names.LABEL_REASON, score.rejections.items())
         yield _counters(names.TTS_CACHE_LOOKUPS_TOTAL, "Lookups.", names.LABEL_OUTCOME, score.lookups.items())
         yield _counters(

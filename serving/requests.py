@@ -40,12 +40,17 @@ async def read(request: Request, model: type[Body], *, bytes_max: int, example: 
         raise from_validation(error, example) from error
 
 
-def refuse_strangers(request: Request) -> None:
-    """Control is for the agent beside us: never through a gateway, never from another machine."""
+def is_neighbour(request: Request) -> bool:
+    """Whether it comes from this host, and through no proxy: from the agent beside us, or a person at its shell."""
     peer = request.client.host if request.client else ""
     own_address, _port = request.scope.get("server") or ("", None)
     proxied = any(name in request.headers for name in PROXY_HEADERS)
-    if proxied or not (_is_loopback(peer) or peer == own_address):
+    return not proxied and (_is_loopback(peer) or peer == own_address)
+
+
+def refuse_strangers(request: Request) -> None:
+    """Control is for the agent beside us: never through a gateway, never from another machine."""
+    if not is_neighbour(request):
         raise ProblemError(
             problem(
                 HTTPStatus.FORBIDDEN,

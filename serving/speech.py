@@ -17,7 +17,7 @@ from serving.core.admission import Admit, Ask, CostModel, Fit, Limits, Refuse, d
 from serving.core.batching import Streaming, Whole
 from serving.core.slo import Durations
 from serving.jobs import Audio, Cancelled, Conversion, Failed, Finished, Job, Report
-from serving.metrics import Rejection, Scorekeeper
+from serving.metrics import Account, Rejection, Scorekeeper
 from serving.ports import Phonemizer, ServingError, Voice
 from serving.worker import WorkerPool
 
@@ -38,6 +38,8 @@ class Order:
     streaming: bool
     rate_hz: int
     no_store: bool
+    canary: bool = False
+    """The agent's own utterance: spoken when nothing else is, never cached, and in no count of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,11 @@ class Keep:
 class Speech:
     """One accepted request on its way: chunks come out in order, and `cancel` stops the work behind it."""
 
-    def __init__(self, *, desk: "SpeechDesk", ask: Ask, keep_as: Keep | None, arrived_s: float) -> None:
+    def __init__(
+        self, *, desk: "SpeechDesk", account: Account, ask: Ask, keep_as: Keep | None, arrived_s: float
+    ) -> None:
         self._desk = desk
+        self._account = account
         self._ask = ask
         self._keep_as = keep_as
         self.arrived_s = arrived_s
@@ -118,10 +123,10 @@ class Speech:
             case Finished():
                 self._finish(report, now_s - self.arrived_s)
             case Failed():
-                self._desk.score.failed()
+                self._account.failed()
             case Cancelled():
                 self.was_cancelled = True
-                self._desk.score.cancelled()
+                self._account.cancelled()
         self._reports.put_nowait(report)
 
     async def keep(self) -> None:
@@ -131,7 +136,7 @@ class Speech:
 
     def _finish(self, end: Finished, total_s: float) -> None:
         first_s = self._first_audio_s if self._ask.streaming and self._first_audio_s is not None else total_s
-        self._desk.score.finished(Durations(first_s, total_s), end.profile)
+        self._account.finished(Durations(first_s, total_s), end.profile)
         self._desk.learn(self._ask, end)
         if self._keep_as is not None and set(end.profiles) == {self._keep_as.profile}:
             self.storable = b"".join(self._made)
@@ -167,19 +172,21 @@ class SpeechDesk:
     async def order(self, order: Order) -> Speech | Cached | Refuse | NothingToSpeak | Draining:
         """Accept an order, or say why not; counts what it refuses."""
         arrived_s = self.clock.monotonic_s()
-        if self.draining:
-            self.score.rejected(Rejection.DRAINING)
-            return Draining()
+        account = self._account_of(order)
+        refusal = self._refusal_unread(order)
+        if refusal is not None:
+            account.rejected(Rejection.DRAINING if isinstance(refusal, Draining) else Rejection.OVERLOAD)
+            return refusal
         try:
             sentences, ids = await self._in_text_thread(order.text)
         except TimeoutError:
-            self.score.rejected(Rejection.OVERLOAD)
+            account.rejected(Rejection.OVERLOAD)
             return Refuse(f"the text was not read within {PHONEMES_S_MAX} s", 1.0)
         if not sentences:
             return NothingToSpeak()
         profile = self.pool.switchboard.stage.profile
         key = cache_key(self._facts.digest, profile, ids, order.speed)
-        stored = await self.cache.fetch(key, bypass=order.no_store)
+        stored = None if order.canary else await self.cache.fetch(key, bypass=order.no_store)
         if stored is not None:
             return await self._cached(stored, order, profile, arrived_s)
         ask = Ask(
@@ -189,12 +196,22 @@ class SpeechDesk:
         )
         verdict = decide(ask, self.pool.load(self._limits.first_audio_budget_s), self._costs[profile], self._limits)
         if isinstance(verdict, Refuse):
-            self.score.rejected(Rejection.OVERLOAD)
+            account.rejected(Rejection.OVERLOAD)
             return verdict
-        keep_as = Keep(key, profile) if self.cache.is_there and not order.no_store else None
-        speech = Speech(desk=self, ask=ask, keep_as=keep_as, arrived_s=arrived_s)
+        keep_as = Keep(key, profile) if self.cache.is_there and not (order.no_store or order.canary) else None
+        speech = Speech(desk=self, account=account, ask=ask, keep_as=keep_as, arrived_s=arrived_s)
         speech.began(self._started(order, ids, verdict, speech))
         return speech
+
+    def _account_of(self, order: Order) -> Account:
+        return self.score.canaries if order.canary else self.score
+
+    def _refusal_unread(self, order: Order) -> Draining | Refuse | None:
+        """Why the order is turned away before its text is even read: a canary yields to anybody's work."""
+        if self.draining:
+            return Draining()
+        in_flight = self.pool.load().in_flight if order.canary else 0
+        return Refuse(f"{in_flight} requests in flight, and this is only a canary", 1.0) if in_flight else None
 
     def learn(self, ask: Ask, end: Finished) -> None:
         """Let a finished request improve the prediction for its profile."""
@@ -235,7 +252,7 @@ class SpeechDesk:
             conversion=_conversion(self._facts.sample_rate_hz, order.rate_hz),
             deliver=_on(asyncio.get_running_loop(), speech),
         )
-        self.score.admitted += 1
+        self._account_of(order).admitted += 1
         self.pool.submit(job)
         return job
 
