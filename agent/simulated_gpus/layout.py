@@ -216,7 +216,7 @@ class HostState(ctypes.Structure):
     gpu_count: U32
     init_error: I32
     init_hang: U32
-    reserved: U32
+    boots: U32
     driver_version: Annotated[bytes, ctypes.c_char * 80]
     nvml_version: Annotated[bytes, ctypes.c_char * 80]
     hang_path: Annotated[bytes, ctypes.c_char * 256]

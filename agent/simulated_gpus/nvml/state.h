@@ -167,7 +167,7 @@ struct host_state {
     uint32_t gpu_count;
     int32_t init_error; /* initialisation answers with this return code */
     uint32_t init_hang; /* initialisation blocks until it is 0 again */
-    uint32_t reserved;
+    uint32_t boots;     /* how often this host was rebooted */
     char driver_version[80];
     char nvml_version[80];
     char hang_path[256];
