@@ -39,7 +39,7 @@ class ProcessSettings(BaseSettings):
             return cls.model_validate({**source(), **overrides})
 
     @classmethod
-    def settings_customise_sources(  # noqa: PLR0913  # pydantic-settings fixes the signature
+    def settings_customise_sources(  # pydantic-settings fixes the signature
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
