@@ -54,13 +54,19 @@ class PageServer:
         self._traffic = traffic
         self._clock = clock
         self._open = 0
+        self.listening = False
+        """Connections are accepted."""
 
     async def run(self) -> None:
         """Listen and answer for ever; raises `OSError` when the port is taken."""
         server = await asyncio.start_server(self._serve, self._address, self._port, limit=HEAD_BYTES_MAX)
         log.info("agent_listened", address=self._address, port=self._port)
         async with server:
-            await server.serve_forever()
+            self.listening = True
+            try:
+                await server.serve_forever()
+            finally:
+                self.listening = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open >= SOCKETS_MAX:
@@ -78,9 +84,7 @@ class PageServer:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         crowded = self._open > CONNECTIONS_MAX
-        head = await _read_head(
-            reader
-        )  # also before a 503: closing with the request unread would reset the answer away
+        head = await _read_head(reader)  # before a 503, too: closing with it unread would reset the answer away
         read_s = self._clock.monotonic_s()
         page, response = (None, CROWDED) if crowded else self._answer(head)
         writer.write(response.encoded(gzip_accepted=accepts_gzip(head)))

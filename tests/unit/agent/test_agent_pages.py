@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from agent.api import CONNECTIONS_MAX, HEAD_BYTES_MAX, PageServer, Response
+from agent.answers import Response
+from agent.api import CONNECTIONS_MAX, HEAD_BYTES_MAX, PageServer, Traffic
 from agent.app import build_agent
 from agent.core.health import Answered, Pulse
 from agent.ports import Instance
@@ -100,18 +101,12 @@ def test_not_booted_is_not_ready_and_says_so(agent):
 
 
 @pytest.fixture
-async def port(free_port):
+async def port(free_port, wait_until_async):
     port = free_port()
-    server = PageServer(address="127.0.0.1", port=port, routes={"/livez": lambda: Response(200, "alive\n")})
+    routes = {"/livez": lambda: Response(200, "alive\n")}
+    server = PageServer(address="127.0.0.1", port=port, routes=routes, traffic=Traffic(), clock=ManualClock())
     task = asyncio.ensure_future(server.run())
-    for _ in range(100):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            break
+    await wait_until_async(lambda: server.listening, within_s=5, what="the server listens")
     yield port
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
