@@ -7,7 +7,6 @@ import signal
 import sys
 
 from agent.app import Agent, build_agent
-from agent.errors import JournalError
 from agent.settings import ENV_PREFIX, AgentSettings
 from chassis.clock import SystemClock
 from chassis.logs import configure_logs, logger
@@ -48,7 +47,7 @@ async def serve(agent: Agent, notifier: ServiceNotifier) -> None:
 
 
 def main() -> int:
-    """Exit code 0 after a clean stop, 2 when the settings or the journal cannot be used."""
+    """Exit code 0 after a clean stop, 2 when the settings cannot be used."""
     argparse.ArgumentParser(
         prog="python -m agent",
         description="Watches, heals and reports the replicas of one host.",
@@ -62,16 +61,12 @@ def main() -> int:
         return BAD_SETTINGS
     configure_logs(process=f"agent {settings.host_id}", level=settings.log_level)
     clock = SystemClock()
-    try:
-        agent = build_agent(
-            settings,
-            clock=clock,
-            rng=random.Random(),  # noqa: S311  # jitter and a boot id, no secrets
-            environment=inherited_environment(),
-        )
-    except JournalError as error:
-        sys.stderr.write(f"{error}: {error.__cause__!r}\n")
-        return BAD_SETTINGS
+    agent = build_agent(
+        settings,
+        clock=clock,
+        rng=random.Random(),  # noqa: S311  # jitter and a boot id, no secrets
+        environment=inherited_environment(),
+    )
     asyncio.run(serve(agent, build_notifier(service_manager_environment(), clock=clock)))
     log.info("agent_stopped")
     return 0

@@ -1,7 +1,7 @@
 """The order desk: judges each delivery, writes it down, has it executed once, and writes down what came of it.
 
 Durable before done: the RUNNING receipt is on disk before the first touch, so no crash at any step can lead to a second
-execution. An order that could not be journaled is not executed; the controller delivers it again.
+execution. An order that cannot be journaled is refused, which needs no disk: the controller can turn to another host at once.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from agent.replica_orders import ReplicaOrders
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.agent_api import Order, Receipt
-from contracts.vocabulary import MACHINE_ORDERS, OrderKind
+from contracts.vocabulary import MACHINE_ORDERS, OrderKind, RefusalReason
 
 log = logger(__name__)
 INBOX_MAX = 64
@@ -79,9 +79,7 @@ class OrderDesk:
         if isinstance(verdict, Replay):
             self.journal.acknowledge([order.key], known=False)
         elif isinstance(verdict, Refuse):
-            self.outcomes[order.kind, verdict.reason.value] += 1
-            log.warning("order_refused", key=order.key, kind=order.kind.value, reason=verdict.detail)
-            await self._record(refused(order, verdict.reason, verdict.detail))
+            await self._refuse(order, verdict)
         else:
             await self._begin(order, executions)
 
@@ -92,14 +90,18 @@ class OrderDesk:
             receipt=self.journal.receipt(order.key),
             target=self.replicas.target(order),
             machine=NO_MACHINE if self.machine is None else self.machine.target(order),
+            fence_unix_s=self.journal.fence_unix_s,
         )
 
     async def _begin(self, order: Order, executions: asyncio.TaskGroup) -> None:
         hands = self._hands(order)
         hands.claim(order)
         begun = running(order, self.clock.now_unix_s())
-        if not await self._record(begun):
+        try:
+            await self._record(begun)
+        except JournalError as error:
             hands.release(order)
+            await self._refuse(order, Refuse(RefusalReason.NOT_DURABLE, f"{error}: {error.__cause__ or 'no room'}"))
             return
         log.info("order_began", key=order.key, kind=order.kind.value, replica=order.replica, gpu=order.gpu)
         executions.create_task(self._execute(order, begun, hands), name=f"order {order.key}")
@@ -118,11 +120,12 @@ class OrderDesk:
         """Whose order it is; one about the machine is refused where there are no hands for it."""
         return self.machine if self.machine is not None and order.kind in MACHINE_ORDERS else self.replicas
 
-    async def _record(self, receipt: Receipt) -> bool:
-        try:
-            await self.journal.record(receipt)
-        except JournalError as error:
-            log.warning("receipt_not_journaled", key=receipt.key, error=str(error), cause=repr(error.__cause__))
-            return False
+    async def _refuse(self, order: Order, refusal: Refuse) -> None:
+        self.outcomes[order.kind, refusal.reason.value] += 1
+        log.warning("order_refused", key=order.key, kind=order.kind.value, reason=refusal.detail)
+        await self._record(refused(order, refusal.reason, refusal.detail))
+
+    async def _record(self, receipt: Receipt) -> None:
+        """Raises `JournalError` for a RUNNING receipt that is not durable; a final one is kept in any case."""
+        await self.journal.record(receipt)
         self.board.changed.ring()
-        return True

@@ -124,18 +124,24 @@ class SyncLoop:
 
     def _obey(self, request: SyncRequest, answer: SyncResponse) -> None:
         """Take the answer in. A deposed leader's orders are refused by the desk, and nothing else that it says counts."""
-        for order in answer.orders:
-            self.desk.deliver(order)
         if answer.epoch < self.journal.epoch_seen:
             log.warning("stale_leader_ignored", epoch=answer.epoch, epoch_seen=self.journal.epoch_seen)
+            self._deliver(answer)
             return
         self.journal.raise_epoch(answer.epoch)
         self.desk.controller_time.heard(answer.server_unix_s)
+        self.journal.heard(answer.server_unix_s)
+        self._deliver(answer)
         final = {receipt.key for receipt in request.receipts if receipt.status is not ReceiptStatus.RUNNING}
         self.journal.acknowledge([key for key in answer.receipts_acked if key in final])
         if answer.thresholds is not None and answer.thresholds.revision != self.journal.thresholds.revision:
             self.journal.keep_thresholds(answer.thresholds)
             log.info("thresholds_received", revision=answer.thresholds.revision)
+
+    def _deliver(self, answer: SyncResponse) -> None:
+        """After its time was heard: orders are judged by it."""
+        for order in answer.orders:
+            self.desk.deliver(order)
 
 
 def _why(error: httpx.HTTPError | ValidationError) -> SyncFailure:

@@ -29,6 +29,9 @@ from contracts.vocabulary import (
 API_VERSION = 1
 REPLICAS_PER_HOST_MAX = 64
 RECEIPTS_PER_SYNC_MAX = 256
+ORDER_LIFE_S_MAX = 60.0
+"""Longest time from the issue of an order to its `not_after`: a host that lost its memory knows after that long that
+whatever it may have executed before is void."""
 MAX_WAIT_S_LIMIT = 25.0
 """Longest hold: below the 30 s at which common proxies cut idle requests."""
 

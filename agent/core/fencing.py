@@ -1,11 +1,12 @@
 """May this order be executed here and now?
 
-Orders are delivered at least once, by whoever believes to lead, over a network that may hold them back. Five checks, in
+Orders are delivered at least once, by whoever believes to lead, over a network that may hold them back. Six checks, in
 this order, make execution at most once and never outdated: a key that was seen is answered, not executed; an epoch older
-than the newest seen belongs to a deposed leader; past `not_after` the world has moved on; the target must exist, be the
-incarnation the order was decided for, and be free; and nothing is started on a GPU that is known to be bad.
+than the newest seen belongs to a deposed leader; past `not_after` the world has moved on; after a loss of memory, an order
+that may be older than the loss may have been executed; the target must exist, be the incarnation the order was decided
+for, and be free; and nothing is started on a GPU that is known to be bad.
 
-Orders about the machine pass the first three checks like any other. Then the host's own policy comes first, and nothing
+Orders about the machine pass the first four checks like any other. Then the host's own policy comes first, and nothing
 that runs, ours or not, is ever reset or rebooted away.
 """
 
@@ -66,6 +67,8 @@ class Circumstances:
     target: Target | None
     """None when the host has no such replica."""
     machine: MachineTarget = NO_MACHINE
+    fence_unix_s: float = 0.0
+    """After a loss of memory: an order that ends by then may be from before. 0 while nothing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ def judge(order: Order, seen: Circumstances) -> Verdict:
     late_s = seen.controller_now_unix_s - order.not_after_unix_s
     if late_s > 0:
         return Refuse(RefusalReason.TOO_LATE, f"{late_s:.3f} s past not_after")
+    if order.not_after_unix_s <= seen.fence_unix_s:
+        return Refuse(RefusalReason.MEMORY_LOST, "it may have been executed before this host lost a part of its memory")
     if order.kind in MACHINE_ORDERS:
         return _judge_machine(order, seen.machine)
     if seen.target is None:

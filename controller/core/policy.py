@@ -6,6 +6,7 @@ minute; a fleet with slower starts raises `ready_within_s` and the windows after
 
 from dataclasses import dataclass, fields
 
+from contracts.agent_api import ORDER_LIFE_S_MAX
 from contracts.vocabulary import Region
 
 DAY_S = 86_400.0
@@ -56,6 +57,10 @@ class Policy:
     """A replica that answers but refuses to serve for this long will not recover by itself."""
     host_silent_s: float = 30.0
     """Two lost long polls of an agent: silence of the agent, not yet proof against its replicas."""
+    gpu_unfit_s: float = 3.0
+    """A GPU is unfit when two reports at least this far apart say so: one bad sample is a hiccup of the driver."""
+    gpu_fit_s: float = 60.0
+    """And is trusted again after this long without trouble, so that one that comes and goes is one finding, not many."""
     refused_blocks: int = 2
     """Blocks in a row with too many refusals: one block is a burst, two are overload."""
     refused_count_min: int = 10
@@ -88,6 +93,22 @@ class Policy:
     breaker_failures: int = 5
     """This many disruptive actions that did not help within `breaker_s` mean that we misunderstand: stop disrupting."""
     breaker_s: float = 300.0
+
+    # ── touch machines ────────────────────────────────────────────────────────────────────────────────────────────────
+    gpu_reset_allowed: bool = False
+    """Whether the loop may have a drained GPU reset. Each host must permit it too."""
+    host_reboot_allowed: bool = False
+    """Whether the loop may have a drained host rebooted. Each host must permit it too."""
+    gpu_resets_max_per_day: int = 2
+    """Per GPU: what two resets did not cure needs its host rebooted, or a person."""
+    host_reboots_max_per_day: int = 1
+    """Per host: a fault that survives a reboot is in the hardware, and wants inspection (gpud says so after the second)."""
+    gpu_reset_within_s: float = 120.0
+    """Order to answer: a reset takes seconds, and its agent then looks up to a minute for the GPU's return."""
+    host_reboot_within_s: float = 900.0
+    """Order to the first report of the new boot: large GPU servers test their memory for up to ten minutes."""
+    verify_gpu_s: float = 60.0
+    """How long a GPU must be watched after a reset or reboot before it counts as cured: the same Xid returns at first load."""
 
     # ── decide ────────────────────────────────────────────────────────────────────────────────────────────────────────
     workers_per_replica: int = 1
@@ -150,12 +171,16 @@ class Policy:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and value <= 0:
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
                 raise PolicyError(field.name, "must be positive")
         if not self.utilisation_home < self.utilisation_target < self.utilisation_max <= 1:
             raise PolicyError("utilisation_target", "needs home < target < max ≤ 1, else the loop would flap")
         if self.late_s >= self.dead_s:
             raise PolicyError("late_s", "must be below dead_s")
+        if self.order_ttl_s > ORDER_LIFE_S_MAX:
+            raise PolicyError("order_ttl_s", f"must not exceed {ORDER_LIFE_S_MAX:g}: agents count on it")
+        if (self.gpu_reset_allowed or self.host_reboot_allowed) and self.history_s < DAY_S:
+            raise PolicyError("history_s", "must cover a day, for resets and reboots are counted per day")
 
     def replicas_min_of(self, region: Region) -> int:
         """Configured replicas of one region."""

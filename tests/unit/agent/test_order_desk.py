@@ -19,7 +19,7 @@ from agent.reflexes import ReflexLog
 from agent.replica_orders import ReplicaOrders
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import ManualClock, SystemClock
-from contracts.agent_api import Order
+from contracts.agent_api import ORDER_LIFE_S_MAX, Order
 from contracts.vocabulary import HostId, OrderKey, OrderKind, ProfileId, ReceiptStatus, RefusalReason, Region, ReplicaId
 
 REPLICA = ReplicaId("h-0")
@@ -99,17 +99,34 @@ async def test_a_start_that_cannot_be_done_is_failed_and_frees_the_replica(rig, 
     )
 
 
-async def test_an_order_that_cannot_be_journaled_is_not_executed(rig, wait_until_async, monkeypatch):
+async def test_an_order_that_cannot_be_journaled_is_refused_and_the_next_one_executed_when_it_can_be(
+    rig, wait_until_async, monkeypatch
+):
+    record = rig.journal.record
+
     async def full_disk(receipt):
-        raise JournalError("no space")
+        if receipt.status is ReceiptStatus.RUNNING:
+            raise JournalError("no space")
+        await record(receipt)
 
     monkeypatch.setattr(rig.journal, "record", full_disk)
     rig.desk.deliver(order(rig, "a", OrderKind.START_REPLICA))
-    await asyncio.sleep(0.2)
+    receipt = await final(rig, wait_until_async, "a")
+    assert (receipt.refusal, receipt.executions) == (RefusalReason.NOT_DURABLE, 0)
     assert await rig.runtime.running() == ()
     monkeypatch.undo()
-    rig.desk.deliver(order(rig, "a", OrderKind.START_REPLICA))  # delivered again, when the disk has room
-    assert (await final(rig, wait_until_async, "a")).executions == 1
+    rig.desk.deliver(order(rig, "b", OrderKind.START_REPLICA))
+    assert (await final(rig, wait_until_async, "b")).executions == 1
+
+
+async def test_after_a_loss_of_memory_only_orders_that_must_be_new_are_executed(rig, wait_until_async):
+    rig.journal._memory.fence_unix_s = rig.time.now_unix_s() + ORDER_LIFE_S_MAX
+    rig.desk.deliver(order(rig, "a", OrderKind.START_REPLICA))
+    receipt = await final(rig, wait_until_async, "a")
+    assert (receipt.refusal, receipt.executions) == (RefusalReason.MEMORY_LOST, 0)
+    later = rig.journal.fence_unix_s + 1.0
+    rig.desk.deliver(order(rig, "b", OrderKind.START_REPLICA, not_after_unix_s=later))
+    assert (await final(rig, wait_until_async, "b")).status is ReceiptStatus.DONE
 
 
 async def test_a_hundred_deliveries_are_one_execution(rig, wait_until_async):
