@@ -6,6 +6,8 @@ from agent.machine import HostMachine, RehearsedMachine
 from agent.machine_orders import MachinePolicy
 from agent.ports import Machine
 from agent.settings import AgentSettings
+from agent.simulated_gpus.machine import SimulatedMachine
+from chassis.clock import Clock
 from contracts.vocabulary import OrderKind
 
 
@@ -18,8 +20,10 @@ def machine_policy(settings: AgentSettings) -> MachinePolicy:
     )
 
 
-def build_machine(settings: AgentSettings, environment: Mapping[str, str]) -> Machine:
-    """What carries such orders out."""
+def build_machine(settings: AgentSettings, environment: Mapping[str, str], clock: Clock) -> Machine:
+    """What carries such orders out; where GPUs are simulated, so is this."""
     if settings.machine_dry_run:
         return RehearsedMachine()
+    if settings.simulated_gpus is not None:
+        return SimulatedMachine(settings.simulated_gpus, clock)
     return HostMachine(environment=environment, log_path=settings.state_dir / "logs" / "machine.log")

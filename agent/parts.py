@@ -12,6 +12,7 @@ from agent.board import Board
 from agent.control import HttpReplicaControl
 from agent.core.xid import XidTable, parse_table
 from agent.journal import FileJournal
+from agent.machine_parts import machine_policy
 from agent.medic import HealerTools
 from agent.places import GpuPlaces
 from agent.ports import ReplicaSpec, Runtime
@@ -19,6 +20,7 @@ from agent.probes.gpu import GpuWatch
 from agent.probes.process import HttpProber
 from agent.report import HostIdentity
 from agent.settings import AgentSettings
+from agent.simulated_gpus.directory import reader_environment
 from chassis.clock import Clock
 
 
@@ -55,8 +57,10 @@ def build_tools(
 
 
 def build_gpus(settings: AgentSettings, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> GpuWatch:
-    """The watch over this host's GPUs, or over their absence."""
+    """The watch over this host's GPUs, over their absence, or over simulated ones."""
     log_path = settings.state_dir / "logs" / "nvml.log"
+    if settings.simulated_gpus is not None:
+        environment = reader_environment(settings.simulated_gpus, environment)
     return GpuWatch(clock=clock, rng=rng, table=xid_table(), env=environment, log_path=log_path)
 
 
@@ -69,6 +73,7 @@ def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentit
         runtime=settings.runtime.value,
         address=str(settings.address),
         port=settings.port,
+        machine_orders=tuple(sorted(machine_policy(settings).permitted)),
     )
 
 

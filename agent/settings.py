@@ -3,9 +3,9 @@
 from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, HttpUrl, IPvAnyAddress, SecretStr, field_validator
+from pydantic import Field, HttpUrl, IPvAnyAddress, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from chassis.settings import ProcessSettings
@@ -23,6 +23,7 @@ class RuntimeKind(StrEnum):
 
     PROCESS = "process"
     DOCKER = "docker"
+    SWARM = "swarm"
 
 
 class AgentSettings(ProcessSettings):
@@ -45,7 +46,8 @@ class AgentSettings(ProcessSettings):
     state_dir: Path
     """Journal and logs; must survive a restart of the agent."""
     runtime: RuntimeKind = RuntimeKind.PROCESS
-    """How replicas run here: `process` (children of the agent), or `docker` (containers with `docker_label`)."""
+    """How replicas run here: `process` (children of the agent), `docker` (containers with `docker_label`), or `swarm`
+    (one service per replica, on any machine of the cluster that this host's engine manages; needs `docker_image`)."""
     slots: Annotated[int, Field(ge=1, le=REPLICAS_PER_HOST_MAX)] = 2
     """Replicas that fit on this host."""
     replicas: Annotated[int, Field(ge=0, le=REPLICAS_PER_HOST_MAX)] = 1
@@ -84,12 +86,19 @@ class AgentSettings(ProcessSettings):
     """Image to make containers from; empty: only containers that exist are managed."""
     docker_binds: tuple[str, ...] = ()
     """`source:target:ro`, for each container made."""
+    swarm_stop_grace_s: Annotated[float, Field(ge=0, le=60)] = 2.0
+    """Between SIGTERM and SIGKILL of a replica on another machine. A frozen one sits it out, so it is part of its healing."""
+    swarm_constraints: tuple[str, ...] = ()
+    """Where Swarm may place replicas, e.g. `node.labels.gpu==true`."""
     docker_cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
     """Processors of each container made; unset: all."""
     docker_memory_mib: Annotated[int, Field(ge=32)] | None = None
     """Memory of each container made; beyond it the kernel ends that replica, and no other. Unset: no limit."""
     gpus_per_replica: Annotated[int, Field(ge=0, le=16)] = 1
     """GPUs that each replica is given, on a host that has any; 0: replicas are not placed, and see every device."""
+    simulated_gpus: Path | None = None
+    """For development only: a directory made by `python -m agent.simulated_gpus create`. Its GPUs stand in for real ones,
+    which are then neither read nor reset; the host's reboot is simulated as well. Not set: the real driver."""
     allow_gpu_reset: bool = False
     """Whether an order may reset a GPU that nothing uses."""
     allow_reboot: bool = False
@@ -114,6 +123,13 @@ class AgentSettings(ProcessSettings):
                 msg = f"{region}: {address!r} is not host:port"
                 raise ValueError(msg)
         return gateways
+
+    @model_validator(mode="after")
+    def _swarm_has_an_image(self) -> Self:
+        if self.runtime is RuntimeKind.SWARM and not self.docker_image:
+            msg = "runtime=swarm makes its services itself: set docker_image"
+            raise ValueError(msg)
+        return self
 
     @property
     def replica_ids(self) -> tuple[ReplicaId, ...]:
