@@ -14,6 +14,7 @@ from controller.core.policy import Policy, PolicyError
         ({"utilisation_home": 0.8}, "utilisation_target"),
         ({"utilisation_max": 1.2}, "utilisation_target"),
         ({"late_s": 60.0, "dead_s": 30.0}, "late_s"),
+        ({"order_ttl_s": 61.0}, "order_ttl_s"),
     ],
 )
 def test_a_limit_that_cannot_be_names_its_field(fields, culprit):
