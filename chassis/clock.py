@@ -1,7 +1,7 @@
 """Time as a dependency: the one module that may touch the real clock.
 
 Wall time is for people and journals, monotonic time for durations. Cores receive `now` as a value; shells receive a
-`Clock`. Tests and simulations use `ManualClock`, which only moves when told to.
+`Clock`. Tests and simulations use `ManualClock`, which only moves when told to; a soak test uses `ScaledClock`.
 """
 
 import asyncio
@@ -40,6 +40,33 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Suspend the calling task."""
         await asyncio.sleep(seconds)
+
+
+class ScaledClock:
+    """Real time, `factor` times as fast: hours of a process's life in minutes, for benchmarks.
+
+    What does not ask a clock stays as slow as it is: sockets, disks, and asyncio's own timeouts.
+    """
+
+    def __init__(self, factor: float) -> None:
+        if factor <= 0:
+            msg = f"time cannot be scaled by {factor:g}"
+            raise ValueError(msg)
+        self._factor = factor
+        self._wall_s = time.time()
+        self._monotonic_s = time.monotonic()
+
+    def now_unix_s(self) -> float:
+        """Wall time, that much ahead of the real one."""
+        return self._wall_s + (self.monotonic_s() - self._monotonic_s)
+
+    def monotonic_s(self) -> float:
+        """Scaled seconds, from the real clock's value at the start."""
+        return self._monotonic_s + (time.monotonic() - self._monotonic_s) * self._factor
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the calling task for `seconds` of scaled time."""
+        await asyncio.sleep(seconds / self._factor)
 
 
 class ManualClock:
