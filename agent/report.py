@@ -1,6 +1,7 @@
 """The host report: the board, the reflexes, the GPUs and the host's load, as the controller reads them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from agent.board import Board, Unit
 from agent.degradation import Degradations
@@ -10,7 +11,7 @@ from agent.probes.host import HostMeter
 from agent.reflexes import ReflexLog
 from chassis.clock import Clock
 from contracts.agent_api import GpuReport, HostReport, ReplicaReport
-from contracts.vocabulary import HostId, Region, ReplicaState
+from contracts.vocabulary import HostId, OrderKind, Region, ReplicaState
 
 TROUBLED_STATES = frozenset({ReplicaState.HUNG, ReplicaState.CRASHED, ReplicaState.QUARANTINED})
 
@@ -25,6 +26,8 @@ class HostIdentity:
     runtime: str
     address: str
     port: int
+    machine_orders: tuple[OrderKind, ...] = ()
+    """Kinds of machine order that this host's policy permits."""
 
 
 @dataclass(slots=True)
@@ -39,6 +42,8 @@ class Reporter:
     meter: HostMeter
     degradations: Degradations
     clock: Clock
+    rtts_s: Mapping[Region, float] = field(default_factory=dict)
+    """The newest round trip to each other region, kept up to date by whoever measures."""
     _seq: int = 0
 
     def report(self) -> HostReport:
@@ -62,6 +67,8 @@ class Reporter:
             cpu_utilization_ratio=None if load is None else load.cpu_utilization_ratio,
             epoch_seen=self.memory.epoch_seen,
             degraded=self.degradations.current(),
+            region_rtts_s=dict(self.rtts_s),
+            machine_orders=who.machine_orders,
         )
 
     def _gpus(self, now_s: float) -> tuple[GpuReport, ...]:

@@ -18,7 +18,8 @@ class ReplicaSection:
 
     def write(self, page: Page) -> None:
         """States and probe times."""
-        states = [(unit.spec.replica, unit.health.state) for unit in self.board.units.values() if unit.generation > 0]
+        ran = [unit for unit in self.board.units.values() if unit.generation > 0 or unit.running]
+        states = [(unit.spec.replica, unit.health.state) for unit in ran]
         page.family(
             names.AGENT_REPLICA_UP,
             "gauge",
@@ -32,6 +33,16 @@ class ReplicaSection:
                 for replica, state in states
                 for each in ReplicaState
             ],
+        )
+        page.family(
+            names.AGENT_REPLICA_WITHHELD,
+            "gauge",
+            [({names.LABEL_REPLICA: unit.spec.replica}, bool(unit.withheld)) for unit in ran],
+        )
+        page.family(
+            names.AGENT_REPLICA_START_REFUSALS,
+            "gauge",
+            [({names.LABEL_REPLICA: unit.spec.replica}, unit.refusals) for unit in ran],
         )
         page.histograms(
             names.AGENT_PROBE_SECONDS,

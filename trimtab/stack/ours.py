@@ -78,6 +78,13 @@ def agent(blueprint: Blueprint, region: RegionLayout) -> ProcessPlan:
         "REDIS_URL": f"redis://{layout.redis.address}:{layout.redis.port}/0",
         "FIRST_AUDIO_BUDGET_S": f"{settings.first_audio_budget_s:g}",
         "TOTAL_BUDGET_S": f"{settings.total_budget_s:g}",
+        "GATEWAYS": json.dumps(
+            {
+                str(other.region): f"{other.gateway.address}:{other.gateway.port}"
+                for other in layout.regions
+                if other.region != region.region
+            }
+        ),
     }
     return ProcessPlan(
         name=f"agent-{region.region}",

@@ -1,7 +1,7 @@
 """A replica without a voice: the control surface of `python -m serving`, and faults on request. Standard library only, so
 that it starts in 0.1 s and runs in a container that has nothing but Python.
 
-    fake_replica.py [--boot-s S] [--drain-s S] [--crash-after-s S] [spare]
+    fake_replica.py [--boot-s S] [--drain-s S] [--crash-after-s S] [--speaks] [spare]
 
 `POST /fault` takes a JSON object of attributes of `Replica` to set, e.g. {"livez_delay_s": 0.4, "in_flight": 2}.
 """
@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import struct
 import sys
 import time
 
@@ -31,6 +32,7 @@ class Replica:
         self.slo_revision = 0
         self.refuse_profile = False
         self.draining = False
+        self.mute = False
 
     def status(self):
         if self.in_flight and self.progressing:
@@ -61,6 +63,8 @@ class Replica:
             outcome = "rolled_back" if self.refuse_profile else "committed"
             self.profile = self.profile if self.refuse_profile else body["profile"]
             return 200, {"profile": self.profile, "generation": 2, "outcome": outcome, "detail": "self-test"}
+        if (method, path) == ("POST", "/v1/audio/speech") and self.options.speaks:
+            return 200, sound(0 if self.mute else 8000)
         if (method, path) == ("POST", "/fault"):
             for name, value in body.items():
                 setattr(self, name, value)
@@ -78,11 +82,20 @@ class Replica:
                 lengths = [int(line.split(":")[1]) for line in head[1:] if line.lower().startswith("content-length")]
                 content = await reader.readexactly(lengths[0]) if lengths else b""
                 status, answer = await self.answer(method, path, json.loads(content or b"null"))
-                payload = json.dumps(answer).encode()
+                payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(payload)}\r\n\r\n".encode() + payload)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+
+
+def sound(peak):
+    """A second of 16-bit mono at 8 kHz."""
+    pcm = struct.pack("<8000h", *([peak, -peak] * 4000))
+    header = struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 36 + len(pcm), b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", len(pcm)
+    )
+    return header + pcm
 
 
 async def serve(identity, options):
@@ -106,6 +119,7 @@ def main():
     parser.add_argument("--boot-s", type=float, default=0.0)
     parser.add_argument("--drain-s", type=float, default=0.0)
     parser.add_argument("--crash-after-s", type=float)
+    parser.add_argument("--speaks", action="store_true")
     parser.add_argument("mode", nargs="?")
     options = parser.parse_args()
     time.sleep(options.boot_s)
