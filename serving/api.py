@@ -21,7 +21,7 @@ from contracts.serving_api import (
     TtsRequest,
 )
 from serving.audio import OPENAI_RATE_HZ
-from serving.core.admission import Refuse
+from serving.core.admission import Refuse, TooLong
 from serving.core.profiles import UnknownProfile
 from serving.metrics import Rejection
 from serving.problems import ProblemError, install, problem
@@ -169,6 +169,8 @@ async def _speak(request: Request, replica: Replica, said: str, speed: float, sh
             raise _invalid(shape.field, "the text holds nothing to speak", "send at least one letter or digit")
         case Refuse(reason=reason, retry_after_s=retry_after_s):
             raise _busy("too much work waits", reason, retry_after_s)
+        case TooLong(work_s=work_s, work_s_max=work_s_max):
+            raise _too_long(shape.field, work_s, work_s_max)
         case Draining():
             raise _busy("this replica is draining", "it takes no new work", 1.0)
         case _:
@@ -179,6 +181,19 @@ def _busy(title: str, detail: str, retry_after_s: float) -> ProblemError:
     fix = f"try again after {retry_after_s:.0f} s, or at another replica"
     busy = problem(HTTPStatus.SERVICE_UNAVAILABLE, title, detail=detail, fix=fix)
     return ProblemError(busy, {"retry-after": f"{retry_after_s:.0f}"})
+
+
+def _too_long(field: str, work_s: float, work_s_max: float) -> ProblemError:
+    detail = f"speaking it takes about {work_s:.0f} s, and a response that is sent whole may take {work_s_max:.0f} s"
+    return ProblemError(
+        problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "the text is too long for a whole response",
+            detail=detail,
+            field=field,
+            fix='send "stream": true, or a shorter text',
+        )
+    )
 
 
 def _invalid(field: str, detail: str, fix: str) -> ProblemError:

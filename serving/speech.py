@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from contracts.vocabulary import ProfileId
 from serving import audio, text
 from serving.cache import SoundCache, cache_key
-from serving.core.admission import Admit, Ask, CostModel, Fit, Limits, Refuse, decide
+from serving.core.admission import Admit, Ask, CostModel, Fit, Limits, Refuse, TooLong, decide
 from serving.core.batching import Streaming, Whole
 from serving.core.slo import Durations
 from serving.jobs import Audio, Cancelled, Conversion, Failed, Finished, Job, Report
@@ -169,7 +169,7 @@ class SpeechDesk:
         self.clock = pool.clock
         self.draining = False
 
-    async def order(self, order: Order) -> Speech | Cached | Refuse | NothingToSpeak | Draining:
+    async def order(self, order: Order) -> Speech | Cached | Refuse | TooLong | NothingToSpeak | Draining:
         """Accept an order, or say why not; counts what it refuses."""
         arrived_s = self.clock.monotonic_s()
         account = self._account_of(order)
@@ -195,8 +195,8 @@ class SpeechDesk:
             streaming=order.streaming,
         )
         verdict = decide(ask, self.pool.load(self._limits.first_audio_budget_s), self._costs[profile], self._limits)
-        if isinstance(verdict, Refuse):
-            account.rejected(Rejection.OVERLOAD)
+        if not isinstance(verdict, Admit):
+            account.rejected(Rejection.OVERLOAD if isinstance(verdict, Refuse) else Rejection.TOO_LARGE)
             return verdict
         keep_as = Keep(key, profile) if self.cache.is_there and not (order.no_store or order.canary) else None
         speech = Speech(desk=self, account=account, ask=ask, keep_as=keep_as, arrived_s=arrived_s)

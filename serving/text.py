@@ -37,7 +37,7 @@ _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
 _CLAUSE_END = re.compile(r"(?<=[,;:])\s+")
-_UNSPOKEN = re.compile(r"[^a-z'.,!?;:\- ]", re.IGNORECASE)
+_UNSPOKEN = re.compile(r"[^A-Za-z'.,!?;:\- ]")  # both cases spelt out: ignoring case, [a-z] also matches the dotless ı
 
 
 def sentences(text: str) -> tuple[str, ...]:

@@ -122,6 +122,9 @@ class Limits:
 
     first_audio_budget_s: float
     total_budget_s: float
+    whole_work_s_max: float = 15.0
+    """Longest work behind a response that is sent whole: not a byte of it moves before the end, and the gateway gives up
+    on a try that is silent for 20 s and repeats it elsewhere, in vain."""
     in_flight_max: int = 64
     """Bounds memory: at most 64 finished five-minute texts waiting for slow readers is under 1 GB."""
 
@@ -146,7 +149,15 @@ class Refuse:
     retry_after_s: float
 
 
-def decide(ask: Ask, load: Load, cost: CostModel, limits: Limits) -> Admit | Refuse:
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """No replica could send this whole before the gateway gives up; as a stream it can be spoken."""
+
+    work_s: float
+    work_s_max: float
+
+
+def decide(ask: Ask, load: Load, cost: CostModel, limits: Limits) -> Admit | Refuse | TooLong:
     """Admit what is predicted to be in time, else refuse.
 
     A text too long for its budget even on an idle replica is admitted when nothing waits: retrying could never help it.
@@ -161,6 +172,8 @@ def decide(ask: Ask, load: Load, cost: CostModel, limits: Limits) -> Admit | Ref
         total_s=load.work_s / load.workers + total,
         audio_s=ask.chars * AUDIO_S_PER_CHAR,
     )
+    if not ask.streaming and total > limits.whole_work_s_max:
+        return TooLong(total, limits.whole_work_s_max)
     late_s, reason = 0.0, ""
     total_limit_s = max(limits.total_budget_s, total)
     if ask.streaming:

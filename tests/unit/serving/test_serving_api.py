@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -110,6 +111,17 @@ async def test_a_draining_replica_refuses_new_work_without_breaking_a_promise():
         assert await samples(client, "slo_events_total") == {("good", "total"): 0, ("bad", "total"): 0}
         await client.post("/v1/control/drain", json={"draining": False})
         assert (await client.post("/tts", json={"text": "Hello."})).status_code == 200
+
+
+async def test_a_text_too_long_for_a_whole_response_is_sent_to_the_stream():
+    async with running(SimulatedVoice(sleep=lambda _: None)) as (replica, client):
+        replica.desk._limits = replace(replica.desk._limits, whole_work_s_max=1.0)
+        long = "A sentence of a very long story. " * 120
+        refused = await client.post("/tts", json={"text": long})
+        assert (refused.status_code, refused.json()["field"]) == (413, "text")
+        assert "stream" in refused.json()["fix"]
+        assert (await samples(client, "tts_rejected_total"))[("too_large",)] == 1
+        assert (await client.post("/tts", json={"text": long, "stream": True})).status_code == 200
 
 
 async def test_control_is_refused_from_another_machine():
