@@ -147,7 +147,8 @@ def observe(health: Health, probe: Probe, now_s: float, policy: HealthPolicy) ->
 
 
 def _after_answer(health: Health, pulse: Pulse, now_s: float, policy: HealthPolicy) -> Health:
-    moved = health.pulse is None or pulse.progress_total != health.pulse.progress_total or pulse.in_flight == 0
+    was = health.pulse  # work that was not there at the last look has not stood still since then
+    moved = was is None or pulse.progress_total != was.progress_total or pulse.in_flight == 0 or was.in_flight == 0
     known = replace(health, pulse=pulse, silence=None, moved_s=now_s if moved else health.moved_s)
     if known.voiceless:
         return _enter(known, ReplicaState.HUNG, known.voiceless, now_s)

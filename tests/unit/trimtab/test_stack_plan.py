@@ -60,6 +60,7 @@ def test_the_surfaces_of_each_process_are_the_agreed_ones() -> None:
     assert agent["TRIMTAB_AGENT_HOST_ID"] == "us-east-a"
     assert agent["TRIMTAB_AGENT_CONTROLLER_URL"] == "http://127.0.0.1:8700"
     assert agent["TRIMTAB_AGENT_TOKEN"] == controller["TRIMTAB_CONTROLLER_AGENT_TOKEN"] == "agent-secret"
+    assert json.loads(agent["TRIMTAB_AGENT_GATEWAYS"]) == {"eu-west": "127.0.1.10:8080"}, "its own region is no way"
     assert agent["PATH"] == "/bin"
     assert process(plan, "agent-us-east").listeners == (
         Listener("127.0.2.1", 9400),
