@@ -28,7 +28,7 @@ from chassis.logs import logger
 from contracts.vocabulary import Region
 from controller.core.actuation import Published
 from controller.core.capacity import RegionLoad
-from controller.core.diagnosis import Finding
+from controller.core.findings import Finding
 from controller.core.fleet import Fleet, TrafficIntent
 from controller.core.gateways import GatewayObservation, GatewayPlan
 from controller.core.policy import Policy

@@ -38,6 +38,8 @@ VERBS: Mapping[str, Verb] = {
     "scale_out": Verb(needs=(("region",),)),
     "scale_in": Verb(needs=(("replica", "region"),)),
     "shift": Verb(needs=(("from",), ("to",)), may=frozenset({"gateway", "share"})),
+    "reset_gpu": Verb(needs=(("host",), ("gpu",))),
+    "reboot_host": Verb(needs=(("host",),)),
     "pause": Verb(),
     "resume": Verb(),
 }
@@ -53,13 +55,14 @@ class IntentBody(BaseModel):
                 {"verb": "restart", "arguments": {"replica": "eu-west-a-0"}},
                 {"verb": "shift", "arguments": {"from": "eu-west", "to": "us-east", "share": 0.5}},
                 {"verb": "switch_profile", "arguments": {"region": "eu-west", "profile": "light-int8-onnx"}},
+                {"verb": "reset_gpu", "arguments": {"host": "eu-west-a", "gpu": "3"}},
                 {"verb": "pause", "arguments": {}},
             ]
         },
     )
 
     verb: Annotated[str, Field(description=f"One of {', '.join(VERBS)}")]
-    arguments: dict[str, str | float] = {}
+    arguments: dict[str, str | int | float] = {}
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Arguments as the loop wants them: sorted pairs of text."""

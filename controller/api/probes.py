@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from chassis.version import program_version
 from controller.api.parts import Parts
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -11,9 +12,9 @@ router = APIRouter(tags=["probes"])
 
 
 @router.get("/livez")
-async def live() -> dict[str, bool]:
-    """200 while the event loop turns."""
-    return {"live": True}
+async def live() -> dict[str, bool | str]:
+    """200 while the event loop turns; with the version, so that a host can compare itself with its controller."""
+    return {"live": True, "version": program_version()}
 
 
 @router.get("/readyz")

@@ -1,4 +1,4 @@
-"""The four actions as values, and the record of one action's life from intent to verdict.
+"""The actions as values: four on replicas and traffic, two on machines; and the record of one action's life from intent to verdict.
 
 An action is complete: who, what, which incarnation, what it should achieve and how to undo it. The executor has nothing
 left to choose. `ActionRecord` is what the journal keeps; its `stage` only moves forward.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
-from contracts.vocabulary import HostId, OrderKey, ProfileId, Region, ReplicaId, SloId
+from contracts.vocabulary import GpuUuid, HostId, OrderKey, ProfileId, Region, ReplicaId, SloId
 from controller.core.fleet import TrafficIntent
 
 ActionId = NewType("ActionId", str)
@@ -22,6 +22,8 @@ class ActionKind(StrEnum):
     SWITCH_PROFILE = "switch_profile"
     SCALE_OUT = "scale_out"
     SCALE_IN = "scale_in"
+    RESET_GPU = "reset_gpu"
+    REBOOT_HOST = "reboot_host"
     RETURN_TRAFFIC = "return_traffic"
     RESTORE_PROFILE = "restore_profile"
 
@@ -82,16 +84,44 @@ class ScaleOut:
 
 @dataclass(frozen=True, slots=True)
 class ScaleIn:
-    """Drain and stop one replica."""
+    """Drain (unless it serves nobody) and stop one replica."""
 
     host: HostId
     region: Region
     replica: ReplicaId
     generation: int
     kind: ActionKind = ActionKind.SCALE_IN
+    graceful: bool = True
 
 
-Action = Restart | Shift | SwitchProfile | ScaleOut | ScaleIn
+@dataclass(frozen=True, slots=True)
+class ResetGpu:
+    """Reset one GPU on which nothing runs any more."""
+
+    host: HostId
+    region: Region
+    gpu: GpuUuid
+    name: str
+    """For people: `eu-west-a GPU 3`."""
+    because: str
+    """What calls for it: `xid 48 on eu-west-a GPU 3`."""
+    kind: ActionKind = ActionKind.RESET_GPU
+
+
+@dataclass(frozen=True, slots=True)
+class RebootHost:
+    """Reboot one host on which nothing runs any more."""
+
+    host: HostId
+    region: Region
+    boot_id: str
+    """Boot that was judged: the reboot has happened when the host reports under another."""
+    because: str
+    kind: ActionKind = ActionKind.REBOOT_HOST
+
+
+MachineAction = ResetGpu | RebootHost
+Action = Restart | Shift | SwitchProfile | ScaleOut | ScaleIn | MachineAction
 
 
 class Stage(StrEnum):
@@ -100,7 +130,7 @@ class Stage(StrEnum):
     INTENDED = "intended"
     """Journaled; nothing touched yet."""
     DRAINING = "draining"
-    """Target cordoned; its work in flight is finishing."""
+    """Target cordoned; its work in flight is finishing. For a machine: a report newer than the intent must show it empty."""
     ORDERED = "ordered"
     """Orders issued, or traffic published; no final answer yet. No answer is Unknown, never success."""
     VERIFYING = "verifying"

@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 from contracts.agent_api import Receipt
 from contracts.vocabulary import HostId, OrderKey, ReceiptStatus, Region, ReplicaId, ReplicaState
 from controller.core.actions import (
+    Action,
     ActionRecord,
+    MachineAction,
+    RebootHost,
     ReplicaRef,
+    ResetGpu,
     Restart,
     ScaleIn,
     ScaleOut,
@@ -21,9 +25,9 @@ from controller.core.actions import (
     SwitchProfile,
     Verdict,
 )
-from controller.core.fleet import Fleet, TrafficIntent
+from controller.core.fleet import Fleet, Host, TrafficIntent
 from controller.core.gateways import GatewayObservation
-from controller.core.ledger import taken_from
+from controller.core.ledger import hosts_of, taken_from
 from controller.core.orders import key_of, orders_for
 from controller.core.policy import Policy
 from controller.core.story import OpenOrder
@@ -160,28 +164,35 @@ def with_cordons(intent: TrafficIntent, records: tuple[ActionRecord, ...]) -> Tr
 
 # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _drains(record: ActionRecord) -> bool:
-    return isinstance(record.action, ScaleIn) or (isinstance(record.action, Restart) and record.action.graceful)
+    return isinstance(record.action, Restart | ScaleIn) and record.action.graceful
 
 
 def _start(record: ActionRecord, facts: Facts) -> Progress:
     if isinstance(record.action, Shift):
         return Progress(enter(record, Stage.ORDERED, facts, facts.policy.publish_within_s))
-    if _drains(record):
+    if _drains(record) or isinstance(record.action, MachineAction):
         return Progress(enter(record, Stage.DRAINING, facts, facts.policy.drain_s))
     return _order(record, facts)
 
 
 def _drain(record: ActionRecord, facts: Facts) -> Progress:
-    taken = taken_from(record.action)
-    if taken is None or not isinstance(record.action, Restart | ScaleIn):
-        return _order(record, facts)
-    replica = facts.fleet.replica(taken[2])
-    if replica is None and not _is_heard(taken[0], facts):
+    match record.action:
+        case ResetGpu() | RebootHost():
+            return _look_once_more(record.action, record, facts)
+        case Restart() | ScaleIn():
+            return _drain_replica(record.action, record, facts)
+        case _:
+            return _order(record, facts)
+
+
+def _drain_replica(action: Restart | ScaleIn, record: ActionRecord, facts: Facts) -> Progress:
+    replica = facts.fleet.replica(action.replica)
+    if replica is None and not _is_heard(action.host, facts):
         if facts.now_unix_s < record.stage_deadline_unix_s:
             return Progress(record)
-        detail = f"{taken[0]} did not report while it was draining"
+        detail = f"{action.host} did not report while it was draining"
         return Progress(close(record, Verdict.FAILED, facts.now_unix_s, detail))
-    if replica is None or replica.generation != record.action.generation:
+    if replica is None or replica.generation != action.generation:
         detail = "the replica changed by another hand while it was draining"
         return Progress(close(record, Verdict.FAILED, facts.now_unix_s, detail))
     if _is_drained(replica.id, replica.in_flight, facts):
@@ -211,7 +222,18 @@ def _running(published: Published, facts: Facts) -> frozenset[Region]:
 def _order(record: ActionRecord, facts: Facts) -> Progress:
     orders = orders_for(record, facts.epoch, facts.now_unix_s, facts.policy)
     keys = tuple(issued.order.key for issued in orders)
-    return Progress(enter(replace(record, order_keys=keys), Stage.ORDERED, facts, facts.policy.ready_within_s), orders)
+    within_s = _answered_within_s(record.action, facts.policy)
+    return Progress(enter(replace(record, order_keys=keys), Stage.ORDERED, facts, within_s), orders)
+
+
+def _answered_within_s(action: Action, policy: Policy) -> float:
+    match action:
+        case ResetGpu():
+            return policy.gpu_reset_within_s
+        case RebootHost():
+            return policy.host_reboot_within_s
+        case _:
+            return policy.ready_within_s
 
 
 # ── after the order ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,6 +261,11 @@ def _state(record: ActionRecord, facts: Facts) -> State:
             unlisted = replica is None and _is_heard(action.host, facts)
             gone = unlisted or (replica is not None and replica.state is ReplicaState.STOPPED)
             return _or_lost(gone, "it never stopped", record, facts)
+        case ResetGpu() as action:
+            return _reset(action, record, facts)
+        case RebootHost() as action:
+            rebooted = (host := _heard(action.host, facts)) is not None and host.boot_id != action.boot_id
+            return _or_lost(rebooted, "it did not come back under another boot", record, facts)
         case Shift() as action:
             return _shifted(action, record, facts)
 
@@ -282,29 +309,24 @@ def _or_lost(is_done: bool, why: str, record: ActionRecord, facts: Facts) -> Sta
 def _is_void(record: ActionRecord, facts: Facts) -> bool:
     """True when an unanswered order can no longer be executed and a report younger than that shows no effect."""
     void_unix_s = record.stage_unix_s + facts.policy.order_ttl_s
-    age_s = max((_report_age_s(host, facts) for host in _hosts(record)), default=0.0)
+    age_s = max((_report_age_s(host, facts) for host in hosts_of(record.action)), default=0.0)
     return facts.now_unix_s - age_s > void_unix_s + facts.policy.order_ttl_s  # one more for what began just in time
 
 
 def _is_heard(host: HostId, facts: Facts) -> bool:
     """Only a fresh report proves that something is gone: a new leader has at first none, and misses everything."""
+    return _heard(host, facts) is not None
+
+
+def _heard(host: HostId, facts: Facts) -> Host | None:
+    """The host by its fresh report; None when there is none."""
     found = facts.fleet.host(host)
-    return found is not None and found.report_age_s <= facts.policy.report_age_s_max
+    return found if found is not None and found.report_age_s <= facts.policy.report_age_s_max else None
 
 
 def _report_age_s(host: HostId, facts: Facts) -> float:
     found = facts.fleet.host(host)
     return found.report_age_s if found is not None else facts.policy.ready_within_s
-
-
-def _hosts(record: ActionRecord) -> tuple[HostId, ...]:
-    match record.action:
-        case Restart(host=host) | ScaleIn(host=host) | ScaleOut(host=host):
-            return (host,)
-        case SwitchProfile(replicas=refs):
-            return tuple(ref.host for ref in refs)
-        case Shift():
-            return ()
 
 
 def _switched(action: SwitchProfile, record: ActionRecord, facts: Facts) -> State:
@@ -344,3 +366,29 @@ def _shifted(action: Shift, record: ActionRecord, facts: Facts) -> State:
         return Failed(f"a gateway rejected it: {published.rejection}")
     late = facts.now_unix_s >= record.stage_deadline_unix_s
     return Failed("not every gateway that it concerns confirmed it in time") if late else Wait()
+
+
+# ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _look_once_more(action: MachineAction, record: ActionRecord, facts: Facts) -> Progress:
+    """The order goes out only when a report made after the intent shows that nothing runs there."""
+    host = _heard(action.host, facts)
+    if host is None or facts.now_unix_s - host.report_age_s <= record.intended_unix_s:
+        if facts.now_unix_s < record.stage_deadline_unix_s:
+            return Progress(record)
+        return Progress(close(record, Verdict.FAILED, facts.now_unix_s, f"{action.host} did not report"))
+    holders = host.holders(action.gpu) if isinstance(action, ResetGpu) else host.holders()
+    if holders:
+        detail = f"{', '.join(replica.id for replica in holders)} runs there again"
+        return Progress(close(record, Verdict.FAILED, facts.now_unix_s, detail))
+    if isinstance(action, RebootHost) and host.boot_id != action.boot_id:
+        return Progress(close(record, Verdict.FAILED, facts.now_unix_s, "another hand restarted it"))
+    return _order(record, facts)
+
+
+def _reset(action: ResetGpu, record: ActionRecord, facts: Facts) -> State:
+    """Done by the agent's word; without an answer, by the GPU being fit after the order has become void."""
+    if any(facts.receipts[key].status is ReceiptStatus.DONE for key in record.order_keys if key in facts.receipts):
+        return Executed()
+    found = facts.fleet.gpu(action.gpu)
+    fit = found is not None and found[1].fit and _is_heard(action.host, facts) and _is_void(record, facts)
+    return _or_lost(fit, "no reset was seen", record, facts)

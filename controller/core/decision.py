@@ -9,14 +9,15 @@ tick, and everything begun counts against the budgets of what is decided after i
 from dataclasses import dataclass, replace
 from itertools import count
 
-from contracts.vocabulary import Region
-from controller.core.actions import Action, ActionId, ActionRecord, Expectation, Restart, Shift, Stage
-from controller.core.diagnosis import Cause, Finding
+from contracts.vocabulary import GpuUuid, Region
+from controller.core.actions import Action, ActionId, ActionRecord, Expectation, MachineAction, Shift, Stage
+from controller.core.findings import OF_HARDWARE, Cause, Finding
 from controller.core.homecoming import homeward
 from controller.core.intents import SetPaused, plan_for
-from controller.core.ladders import rungs
-from controller.core.ledger import COMPENSATION, regions_of, taken_from
+from controller.core.ladders import rungs, unremedied
+from controller.core.ledger import COMPENSATION, SCALE, hosts_of, is_judged_by_reports, regions_of, taken_from
 from controller.core.plans import Plan
+from controller.core.policy import Policy
 from controller.core.refusals import (
     Cooldown,
     HostBusy,
@@ -105,8 +106,6 @@ def decide(situation: Situation, author: Author) -> tuple[Decision, ...]:
 def begin(plan: Plan, situation: Situation, author: Author, number: int) -> ActionRecord:
     """The record of an action at the moment it is intended, with what its effect will be measured by."""
     policy, now_unix_s = situation.policy, situation.now_unix_s
-    heals_the_dead = isinstance(plan.action, Restart) and not plan.action.graceful
-    window_s = policy.verify_restart_s if heals_the_dead else policy.verify_s
     scope = scope_of(plan.action, situation.fleet)
     blocks = before_blocks(now_unix_s, situation.signals, policy)
     slo = worst_slo(scope, situation.signals, blocks, situation.budgets)
@@ -116,7 +115,7 @@ def begin(plan: Plan, situation: Situation, author: Author, number: int) -> Acti
         action=plan.action,
         cause=plan.cause,
         evidence=plan.evidence,
-        expectation=Expectation(scope.name, window_s, before, slo),
+        expectation=Expectation(scope.name, _window_s(plan.action, policy), before, slo),
         stage=Stage.INTENDED,
         epoch=author.epoch,
         intended_unix_s=now_unix_s,
@@ -124,6 +123,12 @@ def begin(plan: Plan, situation: Situation, author: Author, number: int) -> Acti
         stage_deadline_unix_s=now_unix_s + policy.tick_s,
         origin=plan.origin,
     )
+
+
+def _window_s(action: Action, policy: Policy) -> float:
+    if isinstance(action, MachineAction):
+        return policy.verify_gpu_s
+    return policy.verify_restart_s if is_judged_by_reports(action) else policy.verify_s
 
 
 def _answer(intent: OperatorIntent, situation: Situation, author: Author, number: int) -> Decision:
@@ -148,13 +153,7 @@ def _treat(finding: Finding, situation: Situation, author: Author, number: int) 
         first = first or refusal
         if isinstance(refusal, WAIT):
             return Hold(finding, refusal, tuple(considered))
-    return Hold(finding, first or NoRemedy(_nothing_for(finding)), tuple(considered))
-
-
-def _nothing_for(finding: Finding) -> str:
-    if finding.cause is Cause.HOST_SILENT:
-        return "the replicas may be well without their agent, and what else serves is enough"
-    return "no remedy is left that applies here"
+    return Hold(finding, first or unremedied(finding, situation), tuple(considered))
 
 
 def why_not(plan: Plan, situation: Situation) -> Refusal | None:
@@ -165,15 +164,26 @@ def why_not(plan: Plan, situation: Situation) -> Refusal | None:
 
 def _is_treated(finding: Finding, situation: Situation) -> bool:
     """True while an action on it is open: its result must be seen before anything else is tried."""
+    if finding.cause in OF_HARDWARE:
+        return _is_worked_on(finding, situation)
     for record in situation.ledger.open:
         taken = taken_from(record.action)
         if taken is not None and taken[2] == finding.subject:
             return True
-        heals_the_dead = isinstance(record.action, Restart) and not record.action.graceful
-        is_soft = finding.cause is not Cause.REPLICA_DOWN and not heals_the_dead
+        is_soft = finding.cause is not Cause.REPLICA_DOWN and not is_judged_by_reports(record.action)
         if is_soft and finding.region in _tried_on(record.action):
             return True
     return False
+
+
+def _is_worked_on(finding: Finding, situation: Situation) -> bool:
+    """True while anything is ordered from the host, or its region is being scaled: each rung needs the last one's result."""
+    gpu = situation.fleet.gpu(GpuUuid(finding.subject))
+    host = gpu[0].id if gpu is not None else finding.subject
+    return any(
+        host in hosts_of(record.action) or (record.action.kind in SCALE and finding.region in regions_of(record.action))
+        for record in situation.ledger.open
+    )
 
 
 def _tried_on(action: Action) -> frozenset[Region]:

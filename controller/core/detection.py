@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from contracts.vocabulary import HostId, Region, ReplicaId, ReplicaState, SloId
+from controller.core.fitness import Unfit, Watches, watch_gpus
 from controller.core.fleet import Fleet, Replica
 from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally
@@ -59,6 +60,7 @@ class DetectionState:
 
     watches: Mapping[Series, Watch] = field(default_factory=dict)
     refusals: Mapping[Region, Refusals] = field(default_factory=dict)
+    gpus: Watches = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Detected:
 
     broken: tuple[Broken, ...] = ()
     silent: tuple[Silent, ...] = ()
+    unfit: tuple[Unfit, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     saturated: tuple[Saturated, ...] = ()
 
@@ -119,9 +122,12 @@ def detect(state: DetectionState, scene: Scene, policy: Policy) -> tuple[Detecti
     """One pass: hard faults from the reports in every tick, soft ones whenever a block has closed."""
     if scene.signals.closed is not None:
         state = _judge_block(state, scene.signals.closed, scene.slos, policy)
+    watches, unfit = watch_gpus(state.gpus, scene.fleet, scene.now_unix_s, policy)
+    state = replace(state, gpus=watches)
     return state, Detected(
         broken=tuple(_broken(scene, policy)),
         silent=tuple(_silent(scene, policy)),
+        unfit=unfit,
         alarms=tuple(Alarm(series, watch.onset_unix_s) for series, watch in state.watches.items() if watch.alarmed),
         saturated=tuple(
             Saturated(region, r.since_unix_s, _refused_ratio(scene.signals, region))
@@ -153,9 +159,16 @@ def _broken(scene: Scene, policy: Policy) -> list[Broken]:
             continue  # what a silent host last said is no news about its replicas
         for replica in host.replicas:
             grace_s = _grace_s(replica, policy)
-            if grace_s is not None and replica.state_age_s > grace_s:
+            if grace_s is None or replica.state_age_s <= grace_s:
+                continue
+            if not _is_the_gpus(replica, scene.fleet):
                 found.append(Broken(replica, scene.now_unix_s - replica.state_age_s))
     return found
+
+
+def _is_the_gpus(replica: Replica, fleet: Fleet) -> bool:
+    """Down because of its GPU: that is what has to be treated, and its agent starts it again afterwards."""
+    return any(not gpu.fit for gpu in fleet.gpus_of(replica))
 
 
 def _grace_s(replica: Replica, policy: Policy) -> float | None:
@@ -196,7 +209,7 @@ def _judge_block(state: DetectionState, block: Block, slos: tuple[Slo, ...], pol
         if watch.alarmed or max(watch.evidence) > 1.0:
             watches[series] = watch
     budget = min(budgets.values(), default=policy.error_budget_default)
-    return DetectionState(watches=watches, refusals=_refusals(state.refusals, block, budget, policy))
+    return replace(state, watches=watches, refusals=_refusals(state.refusals, block, budget, policy))
 
 
 def _bad_ratios(block: Block, slos: Iterable[SloId]) -> Iterator[tuple[Series, float]]:

@@ -9,14 +9,15 @@ unexplained, and the loop then prefers moves that can be taken back.
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import median
 
 from contracts.vocabulary import Region, ReplicaId
 from controller.core.actions import ActionKind, ActionRecord, Shift, Stage, Verdict
-from controller.core.detection import Broken, Detected
+from controller.core.detection import Broken, Detected, Silent
+from controller.core.findings import Cause, Evidence, Finding
 from controller.core.fleet import Fleet, Replica
-from controller.core.ledger import Ledger, regions_of
+from controller.core.hardware import hardware_findings, kind_of_device, slowed_by
+from controller.core.ledger import Ledger, machines_touched, regions_of
 from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally, total
 from controller.core.traffic import regions_raised
@@ -24,32 +25,6 @@ from slo_rules.model import Slo
 
 COVERED_MIN = 0.75
 """Share of the diagnosis window that a tally must cover: a replica that was not scraped lately shows another time."""
-Evidence = tuple[tuple[str, str], ...]
-
-
-class Cause(StrEnum):
-    """What is wrong, in the order in which it is treated."""
-
-    REPLICA_DOWN = "replica_down"
-    BAD_CHANGE = "bad_change"
-    OVERLOAD = "overload"
-    REGION_SLOW = "region_slow"
-    REPLICA_SLOW = "replica_slow"
-    HOST_SILENT = "host_silent"
-    UNEXPLAINED = "unexplained"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, and what shows it."""
-
-    cause: Cause
-    subject: str
-    """Replica, region, host, or the id of the action to blame."""
-    region: Region
-    since_unix_s: float
-    summary: str
-    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +55,24 @@ class Case:
 def diagnose(case: Case, detected: Detected) -> tuple[Finding, ...]:
     """Every finding of this tick, hardest first."""
     findings = [_down(broken) for broken in detected.broken]
-    findings += [
-        Finding(
-            Cause.HOST_SILENT,
-            silent.host,
-            silent.region,
-            silent.since_unix_s,
-            f"Host {silent.host} does not report.",
-            (("silent_s", f"{case.now_unix_s - silent.since_unix_s:.0f}"),),
-        )
-        for silent in detected.silent
-    ]
+    rebooting = machines_touched(case.ledger.actions)  # its silence is our own doing, and has a deadline
+    findings += [_silent(silent, case) for silent in detected.silent if silent.host not in rebooting]
+    findings += hardware_findings(detected.unfit)
     for region, since_unix_s in sorted(_troubled(detected, case.fleet).items()):
         findings += _soft(region, since_unix_s, case)
     order = list(Cause)
     return tuple(sorted(findings, key=lambda finding: (order.index(finding.cause), finding.subject)))
+
+
+def _silent(silent: Silent, case: Case) -> Finding:
+    return Finding(
+        cause=Cause.HOST_SILENT,
+        subject=silent.host,
+        region=silent.region,
+        since_unix_s=silent.since_unix_s,
+        summary=f"Host {silent.host} does not report.",
+        evidence=(("silent_s", f"{case.now_unix_s - silent.since_unix_s:.0f}"),),
+    )
 
 
 def _down(broken: Broken) -> Finding:
@@ -146,17 +124,7 @@ def _soft(region: Region, since_unix_s: float, case: Case) -> list[Finding]:
         return [_bad_change(blamed, region, since_unix_s)]
     sick = _sick_replicas(comparable, case)
     if sick:
-        return [
-            Finding(
-                Cause.REPLICA_SLOW,
-                replica.id,
-                region,
-                since_unix_s,
-                f"Replica {replica.id} is worse than its peers.",
-                evidence,
-            )
-            for replica, evidence in sick
-        ]
+        return [_sick(replica, evidence, since_unix_s, case) for replica, evidence in sick]
     return [_regional(region, since_unix_s, case)]
 
 
@@ -214,8 +182,28 @@ def slowest_replica(region: Region, blocks: tuple[Block, ...], fleet: Fleet, pol
     worst = max(rtf, key=lambda replica: (rtf[replica], replica.id), default=None)
     if worst is None:
         return None
-    peers = [value for replica, value in rtf.items() if replica != worst and replica.profile == worst.profile]
+    alike = _likeness(worst, fleet)
+    peers = [value for replica, value in rtf.items() if replica != worst and _likeness(replica, fleet) == alike]
     return worst.id if peers and rtf[worst] >= policy.slow_ratio * median(peers) else None
+
+
+def _likeness(replica: Replica, fleet: Fleet) -> tuple[str, str]:
+    """Replicas of one region whose pace can be compared: the same profile on the same model of GPU."""
+    return str(replica.profile), kind_of_device(replica, fleet)
+
+
+def _sick(replica: Replica, evidence: Evidence, since_unix_s: float, case: Case) -> Finding:
+    """Worse than its peers; when the hardware slows its GPU down, that is why."""
+    slowed = slowed_by(replica, case.fleet)
+    why = f": {slowed} is slowed down by heat or power braking" if slowed else ""
+    return Finding(
+        cause=Cause.GPU_SLOWED if slowed else Cause.REPLICA_SLOW,
+        subject=replica.id,
+        region=replica.region,
+        since_unix_s=since_unix_s,
+        summary=f"Replica {replica.id} is worse than its peers{why}.",
+        evidence=(*evidence, ("gpu_slowed", slowed)) if slowed else evidence,
+    )
 
 
 def _rtf(replica: Replica, blocks: tuple[Block, ...]) -> float:
@@ -236,8 +224,10 @@ class _Pace:
 def _sick_replicas(comparable: list[_Pace], case: Case) -> list[tuple[Replica, Evidence]]:
     """Replicas worse than their peers; nobody when more than half of them are, for then it is not the replica."""
     sick: list[tuple[Replica, Evidence]] = []
-    for profile in sorted({str(pace.replica.profile) for pace in comparable}):
-        alike = [pace for pace in comparable if str(pace.replica.profile) == profile]
+    groups: dict[tuple[str, str], list[_Pace]] = {}
+    for pace in comparable:
+        groups.setdefault(_likeness(pace.replica, case.fleet), []).append(pace)
+    for alike in (groups[likeness] for likeness in sorted(groups)):
         rtfs, bad_ratios = sorted(pace.rtf for pace in alike), sorted(pace.bad_ratio for pace in alike)
         waits = sorted(pace.wait_s for pace in alike)
         for pace in alike if len(alike) > 1 else ():
@@ -307,7 +297,7 @@ def _worse_than(pace: _Pace, peers: _Peers, case: Case) -> Evidence:
 # ── one region, or everything ─────────────────────────────────────────────────────────────────────────────────────────
 def _regional(region: Region, since_unix_s: float, case: Case) -> Finding:
     tally = case.region_tally(region)
-    others = [case.region_tally(other) for other in _same_profile(region, case)]
+    others = [case.region_tally(other) for other in _alike(region, case)]
     others = [other for other in others if other.audio_s > 0]
     evidence = _regional_evidence(tally, others, case)
     cause, summary = _verdict_on(region, tally, others, case)
@@ -328,13 +318,13 @@ def _verdict_on(region: Region, tally: Tally, others: list[Tally], case: Case) -
     return Cause.UNEXPLAINED, f"Region {region} misses its objective and nothing singles out why."
 
 
-def _same_profile(region: Region, case: Case) -> Iterable[Region]:
-    mine = _profiles(case.fleet, region)
-    return [other for other in case.fleet.regions if other != region and _profiles(case.fleet, other) == mine]
+def _alike(region: Region, case: Case) -> Iterable[Region]:
+    mine = _kinds(case.fleet, region)
+    return [other for other in case.fleet.regions if other != region and _kinds(case.fleet, other) == mine]
 
 
-def _profiles(fleet: Fleet, region: Region) -> frozenset[str]:
-    return frozenset(str(replica.profile) for replica in fleet.replicas(region) if replica.ready)
+def _kinds(fleet: Fleet, region: Region) -> frozenset[tuple[str, str]]:
+    return frozenset(_likeness(replica, fleet) for replica in fleet.replicas(region) if replica.ready)
 
 
 def _regional_evidence(tally: Tally, others: list[Tally], case: Case) -> Evidence:

@@ -6,9 +6,22 @@ Built once per tick from the agents' reports; every phase reads the same snapsho
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from contracts.vocabulary import HostId, Locality, ProfileId, ReflexKind, Region, ReplicaId, ReplicaState
+from contracts.vocabulary import (
+    GpuUuid,
+    HostId,
+    Locality,
+    OrderKind,
+    ProfileId,
+    ReflexKind,
+    Region,
+    ReplicaId,
+    ReplicaState,
+)
+from controller.core.gpus import Gpu
 
 SERVING_STATES = frozenset({ReplicaState.READY})
+ENDED_STATES = frozenset({ReplicaState.CRASHED, ReplicaState.QUARANTINED, ReplicaState.STOPPED})
+"""No process of it runs any more, so it holds no GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,12 @@ class Replica:
     in_flight: int
     queued_s: float
     slo_revision: int
+    gpus: tuple[GpuUuid, ...] = ()
+    """Devices it was given; empty where that is not known or there are none."""
+    withheld: str = ""
+    """Why its agent does not restart it: its GPU is unfit. Empty: nothing is withheld."""
+    canaries_failed: int = 0
+    """Canary utterances in a row that failed while there was no traffic."""
 
     @property
     def region(self) -> Region:
@@ -40,6 +59,11 @@ class Replica:
     def ready(self) -> bool:
         """Can take traffic now."""
         return self.state in SERVING_STATES
+
+    @property
+    def ended(self) -> bool:
+        """No process of it is left."""
+        return self.state in ENDED_STATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +96,23 @@ class Host:
     free_slots: tuple[ReplicaId, ...]
     replicas: tuple[Replica, ...]
     reflexes: tuple[Reflex, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    machine_orders: frozenset[OrderKind] = frozenset()
+    """Kinds of order about the machine that this host's own policy permits."""
 
     @property
     def id(self) -> HostId:
         """Short for `locality.host`."""
         return self.locality.host
+
+    def holders(self, gpu: GpuUuid | None = None) -> tuple[Replica, ...]:
+        """Replicas that have, or may have, a process here: on one GPU, or anywhere on the host."""
+        return tuple(r for r in self.replicas if not r.ended and (gpu is None or gpu in r.gpus))
+
+    @property
+    def can_start(self) -> bool:
+        """A replica could be started here: it reports a fit GPU, or works without any."""
+        return not self.gpus or any(gpu.fit for gpu in self.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +127,7 @@ class Fleet:
     _by_id: Mapping[ReplicaId, Replica] = field(init=False, repr=False, compare=False)
     _hosts_by_id: Mapping[HostId, Host] = field(init=False, repr=False, compare=False)
     _hosts_by_region: Mapping[Region, tuple[Host, ...]] = field(init=False, repr=False, compare=False)
+    _gpus: Mapping[GpuUuid, tuple[Host, Gpu]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         hosts: dict[Region, list[Host]] = {}
@@ -105,6 +142,7 @@ class Fleet:
         object.__setattr__(self, "_by_region", by_region)
         object.__setattr__(self, "_by_id", {replica.id: replica for host in self.hosts for replica in host.replicas})
         object.__setattr__(self, "_hosts_by_id", {host.id: host for host in self.hosts})
+        object.__setattr__(self, "_gpus", {gpu.uuid: (host, gpu) for host in self.hosts for gpu in host.gpus})
 
     def replicas(self, region: Region | None = None) -> Iterator[Replica]:
         """All replicas, or those of one region, in a stable order."""
@@ -125,6 +163,19 @@ class Fleet:
     def host(self, host_id: HostId) -> Host | None:
         """The host of that id; None when it never reported."""
         return self._hosts_by_id.get(host_id)
+
+    def gpu(self, uuid: GpuUuid) -> tuple[Host, Gpu] | None:
+        """The device of that id and its host; None when no report lists it."""
+        return self._gpus.get(uuid)
+
+    def gpus_of(self, replica: Replica) -> tuple[Gpu, ...]:
+        """The devices that a replica was given, as far as its host reports them."""
+        return tuple([found[1] for uuid in replica.gpus if (found := self._gpus.get(uuid)) is not None])
+
+    def why_unfit(self, replica: Replica) -> str:
+        """Why it must not be started where it is; empty when it may."""
+        host = replica.locality.host
+        return replica.withheld or next((gpu.trouble(host) for gpu in self.gpus_of(replica) if not gpu.fit), "")
 
     @property
     def regions(self) -> tuple[Region, ...]:

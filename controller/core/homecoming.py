@@ -10,7 +10,7 @@ from contracts.vocabulary import Region, ReplicaState
 from controller.core.actions import ActionKind, ActionRecord, Stage, Verdict
 from controller.core.capacity import FULL_PROFILE, RegionLoad, region_is_light
 from controller.core.diagnosis import slowest_replica
-from controller.core.fleet import Replica
+from controller.core.fleet import Fleet, Replica
 from controller.core.ledger import COMPENSATION, LOOP, PROFILE, SCALE, TRAFFIC, regions_of, unhelpful_streak
 from controller.core.plans import Plan, restart, scale_in, scale_out, switch_profile, toward_home
 from controller.core.situation import Situation
@@ -50,7 +50,7 @@ def _configured_again(load: RegionLoad, situation: Situation) -> Plan | None:
     settled = situation.calm_s(load.region) >= situation.policy.takeover_s  # not every host need have reported yet
     if present >= replicas_min or not settled or _by_hand(situation.ledger.newest(SCALE, load.region)):
         return None
-    action = scale_out(situation.fleet, load.region, situation.policy)
+    action = scale_out(situation.fleet, load.region, situation.policy, situation.shunned())
     if action is None:
         return None
     return Plan(action, f"{load.region} has {present} of {replicas_min} configured replicas.")
@@ -141,7 +141,7 @@ def _quality_debt(load: RegionLoad, situation: Situation) -> Plan | None:
     fits = load.rps * load.full_service_s <= policy.utilisation_home * coming
     if debt_s < policy.quality_debt_s or fits or not load.known:
         return None
-    action = scale_out(situation.fleet, region, policy)
+    action = scale_out(situation.fleet, region, policy, situation.shunned())
     if action is None:
         return None
     evidence = (("light_for_s", f"{debt_s:.0f}"), ("predicted_full", f"{load.full_utilisation:.2f}"))
@@ -157,14 +157,15 @@ def _fewer_replicas(load: RegionLoad, situation: Situation) -> Plan | None:
         return None
     if load.offered_workers > policy.utilisation_home * (load.ready - 1) * load.workers:
         return None
-    victim = min((r for r in situation.fleet.replicas(region) if r.ready), key=_preference)
+    candidates = [replica for replica in situation.fleet.replicas(region) if replica.ready]
+    victim = min(candidates, key=lambda replica: _preference(replica, situation.fleet))
     evidence = (("ready", str(load.ready)), ("utilisation", f"{load.utilisation:.2f}"))
     return Plan(scale_in(victim), f"{region} has more replicas than configured and does not need them.", evidence)
 
 
-def _preference(replica: Replica) -> tuple[int, float, str]:
-    """Least work to drain first, then the youngest."""
-    return replica.in_flight, replica.state_age_s, replica.id
+def _preference(replica: Replica, fleet: Fleet) -> tuple[bool, int, float, str]:
+    """Those on an unfit GPU first, then least work to drain, then the youngest."""
+    return not fleet.why_unfit(replica), replica.in_flight, replica.state_age_s, replica.id
 
 
 _COUNTED = frozenset(

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from contracts.vocabulary import ProfileId, Region, ReplicaId
+from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId
 from controller.core.actions import Action, Shift
-from controller.core.plans import Plan, restart, scale_in, scale_out, switch_profile
+from controller.core.fleet import Host
+from controller.core.plans import Plan, reboot_host, reset_gpu, restart, scale_in, scale_out, switch_profile
 from controller.core.refusals import NoRemedy
 from controller.core.situation import Situation
 from controller.core.story import OperatorIntent
@@ -52,7 +53,7 @@ def _switch_profile(arguments: Arguments, situation: Situation) -> Action | NoRe
 def _scale_out(arguments: Arguments, situation: Situation) -> Action | NoRemedy:
     """`region`."""
     region = Region(arguments.get("region", ""))
-    action = scale_out(situation.fleet, region, situation.policy)
+    action = scale_out(situation.fleet, region, situation.policy, situation.shunned())
     return action or NoRemedy(f"no free slot on a reporting host in {region or '(unnamed)'}")
 
 
@@ -82,6 +83,29 @@ def _shift(arguments: Arguments, situation: Situation) -> Action | NoRemedy:
     return Shift(source, situation.ledger.traffic, after)
 
 
+def _reset_gpu(arguments: Arguments, situation: Situation) -> Action | NoRemedy:
+    """`host` and `gpu`: its index there, or its UUID."""
+    host = _host(arguments, situation)
+    if isinstance(host, NoRemedy):
+        return host
+    wanted = arguments.get("gpu", "")
+    gpu = next((gpu for gpu in host.gpus if wanted in {str(gpu.index), gpu.uuid}), None)
+    return reset_gpu(host, gpu) if gpu is not None else NoRemedy(f"{host.id} reports no GPU {wanted or '(unnamed)'}")
+
+
+def _reboot_host(arguments: Arguments, situation: Situation) -> Action | NoRemedy:
+    """`host`."""
+    host = _host(arguments, situation)
+    if isinstance(host, NoRemedy):
+        return host
+    return reboot_host(host, f"a reboot of {host.id} was asked for")
+
+
+def _host(arguments: Arguments, situation: Situation) -> Host | NoRemedy:
+    name = arguments.get("host", "")
+    return situation.fleet.host(HostId(name)) or NoRemedy(f"no host {name or '(unnamed)'} has reported")
+
+
 def _ratio(text: str) -> float | None:
     """A share above 0 and up to 1; None when the text is none."""
     try:
@@ -97,4 +121,6 @@ BUILDERS: Mapping[str, Callable[[Arguments, Situation], Action | NoRemedy]] = {
     "scale_out": _scale_out,
     "scale_in": _scale_in,
     "shift": _shift,
+    "reset_gpu": _reset_gpu,
+    "reboot_host": _reboot_host,
 }

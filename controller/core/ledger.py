@@ -8,6 +8,9 @@ from controller.core.actions import (
     Action,
     ActionKind,
     ActionRecord,
+    MachineAction,
+    RebootHost,
+    ResetGpu,
     Restart,
     ScaleIn,
     ScaleOut,
@@ -26,6 +29,8 @@ DISRUPTIVE = frozenset({ActionKind.RESTART, ActionKind.SCALE_IN})
 TRAFFIC = frozenset({ActionKind.SHIFT, ActionKind.RETURN_TRAFFIC})
 PROFILE = frozenset({ActionKind.SWITCH_PROFILE, ActionKind.RESTORE_PROFILE})
 SCALE = frozenset({ActionKind.SCALE_OUT, ActionKind.SCALE_IN})
+MACHINE = frozenset({ActionKind.RESET_GPU, ActionKind.REBOOT_HOST})
+"""Kinds that touch a machine on which nothing runs; they take nothing from anybody."""
 UNHELPFUL = frozenset({Verdict.NO_EFFECT, Verdict.WORSE, Verdict.FAILED, Verdict.INCONCLUSIVE})
 LOOP = "loop"
 COMPENSATION = "compensation"
@@ -86,10 +91,14 @@ class Ledger:
 
 
 def target_of(action: Action) -> str:
-    """What cooldowns and attempts are counted for: the replica, or the region."""
+    """What cooldowns and attempts are counted for: the replica, the GPU, the host, or the region."""
     match action:
         case Restart() | ScaleIn():
             return action.replica
+        case ResetGpu():
+            return action.gpu
+        case RebootHost():
+            return action.host
         case Shift() | SwitchProfile() | ScaleOut():
             return action.region
 
@@ -101,6 +110,8 @@ def regions_of(action: Action) -> frozenset[Region]:
             return frozenset(rows_changed(action.before, action.after)) | regions_changed(action.before, action.after)
         case Restart() | ScaleIn() | ScaleOut() | SwitchProfile():
             return frozenset({action.region})
+        case ResetGpu() | RebootHost():
+            return frozenset()
 
 
 def taken_from(action: Action) -> tuple[HostId, Region, ReplicaId] | None:
@@ -108,8 +119,41 @@ def taken_from(action: Action) -> tuple[HostId, Region, ReplicaId] | None:
     match action:
         case Restart() | ScaleIn():
             return action.host, action.region, action.replica
-        case Shift() | SwitchProfile() | ScaleOut():
+        case Shift() | SwitchProfile() | ScaleOut() | ResetGpu() | RebootHost():
             return None
+
+
+def hosts_of(action: Action) -> tuple[HostId, ...]:
+    """Hosts that an action orders something from."""
+    match action:
+        case (
+            Restart(host=host) | ScaleIn(host=host) | ScaleOut(host=host) | ResetGpu(host=host) | RebootHost(host=host)
+        ):
+            return (host,)
+        case SwitchProfile(replicas=refs):
+            return tuple(ref.host for ref in refs)
+        case Shift():
+            return ()
+
+
+def is_judged_by_reports(action: Action) -> bool:
+    """True when the word of its agent shows whether it helped; all others are judged by what clients got."""
+    match action:
+        case Restart(graceful=graceful) | ScaleIn(graceful=graceful):
+            return not graceful
+        case ResetGpu() | RebootHost():
+            return True
+        case Shift() | SwitchProfile() | ScaleOut():
+            return False
+
+
+def machines_touched(records: tuple[ActionRecord, ...]) -> dict[HostId, ActionRecord]:
+    """Hosts with an open action on the machine itself, and that action."""
+    return {
+        record.action.host: record
+        for record in records
+        if record.stage is not Stage.CLOSED and isinstance(record.action, MachineAction)
+    }
 
 
 def unhelpful_streak(records: tuple[ActionRecord, ...]) -> int:
@@ -136,7 +180,11 @@ def describe(action: Action) -> str:
         case ScaleOut():
             return f"start {action.replica} in {action.region}"
         case ScaleIn():
-            return f"drain and stop {action.replica}"
+            return f"{'drain and stop' if action.graceful else 'stop'} {action.replica}"
+        case ResetGpu():
+            return f"reset {action.name}"
+        case RebootHost():
+            return f"reboot {action.host}"
 
 
 def _verb(action: Shift) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from contracts.vocabulary import HostId, ReflexKind
-from controller.core.actions import ActionRecord, Restart, ScaleIn, Shift, Stage, Verdict
+from controller.core.actions import ActionRecord, MachineAction, ResetGpu, Restart, ScaleIn, Shift, Stage, Verdict
 from controller.core.decision import Act, Agreed, Decision, Hold, Refused
-from controller.core.diagnosis import Finding
+from controller.core.findings import Finding
 from controller.core.fleet import Fleet, Reflex
 from controller.core.intents import SetPaused
 from controller.core.ledger import describe, target_of
@@ -31,6 +31,7 @@ _REFLEXES = {
     ReflexKind.RESTART_CRASHED: "restarted crashed replica",
     ReflexKind.RESTART_XID: "restarted, after a driver error on its GPU, replica",
     ReflexKind.QUARANTINE: "gave up on replica",
+    ReflexKind.WITHHOLD: "does not restart, because of its GPU, replica",
     ReflexKind.WITHHOLD: "did not restart, while its GPU is unfit, replica",
 }
 
@@ -128,6 +129,9 @@ def _closed(record: ActionRecord, narrator: Narrator) -> DecisionRecord:
 def _stage_sentence(record: ActionRecord) -> str:
     action = record.action
     detail = f" ({record.detail})" if record.detail else ""
+    if record.stage is Stage.ORDERED and isinstance(action, MachineAction):
+        target = action.name if isinstance(action, ResetGpu) else action.host
+        return f"Nothing runs on {target}{detail}; its order is out."
     if record.stage is Stage.ORDERED:
         drained = isinstance(action, ScaleIn | Restart)
         return f"{target_of(action)} is drained{detail}; its order is out." if drained else f"The order is out{detail}."

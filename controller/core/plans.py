@@ -7,11 +7,23 @@ the ladder does not exist here.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from contracts.vocabulary import ProfileId, Region
-from controller.core.actions import Action, ActionKind, ReplicaRef, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from contracts.vocabulary import HostId, ProfileId, Region
+from controller.core.actions import (
+    Action,
+    ActionKind,
+    RebootHost,
+    ReplicaRef,
+    ResetGpu,
+    Restart,
+    ScaleIn,
+    ScaleOut,
+    Shift,
+    SwitchProfile,
+)
 from controller.core.capacity import FULL_PROFILE, LIGHT_PROFILE, RegionLoad
-from controller.core.diagnosis import Evidence
-from controller.core.fleet import Fleet, Replica, TrafficIntent
+from controller.core.findings import Evidence
+from controller.core.fleet import Fleet, Host, Replica, TrafficIntent
+from controller.core.gpus import Gpu
 from controller.core.ledger import LOOP, Ledger
 from controller.core.policy import Policy
 from controller.core.signals import KNOWN
@@ -58,21 +70,37 @@ def lighten(fleet: Fleet, region: Region, policy: Policy) -> SwitchProfile | Non
     return switch_profile(fleet, region, LIGHT_PROFILE, policy)
 
 
-def scale_out(fleet: Fleet, region: Region, policy: Policy) -> ScaleOut | None:
-    """One more replica, on the reporting host of the region with most free slots, on the profile the region runs."""
+def scale_out(fleet: Fleet, region: Region, policy: Policy, avoid: frozenset[HostId] = frozenset()) -> ScaleOut | None:
+    """One more replica, on a reporting host of the region that has a slot and a fit GPU, on the profile the region runs.
+
+    Hosts whose GPUs are all at full speed come first, then those with most free slots.
+    """
     hosts = [
-        host for host in fleet.hosts_in(region) if host.free_slots and host.report_age_s <= policy.report_age_s_max
+        host
+        for host in fleet.hosts_in(region)
+        if host.free_slots and host.can_start and host.id not in avoid and host.report_age_s <= policy.report_age_s_max
     ]
     if not hosts:
         return None
-    host = max(hosts, key=lambda candidate: (len(candidate.free_slots), candidate.id))
+    host = max(hosts, key=_preference)
     profiles = [replica.profile for replica in fleet.replicas(region) if replica.ready and replica.profile is not None]
     return ScaleOut(host.id, region, host.free_slots[0], profiles[0] if profiles else FULL_PROFILE)
 
 
 def scale_in(replica: Replica) -> ScaleIn:
-    """Drain and stop this incarnation."""
-    return ScaleIn(replica.locality.host, replica.region, replica.id, replica.generation)
+    """Stop this incarnation: after a drain if it serves, at once if it does not."""
+    host = replica.locality.host
+    return ScaleIn(host, replica.region, replica.id, replica.generation, graceful=replica.ready)
+
+
+def reset_gpu(host: Host, gpu: Gpu) -> ResetGpu:
+    """Reset one device."""
+    return ResetGpu(host.id, host.locality.region, gpu.uuid, gpu.name(host.id), gpu.trouble(host.id))
+
+
+def reboot_host(host: Host, because: str) -> RebootHost:
+    """Reboot the host, if it still runs this boot."""
+    return RebootHost(host.id, host.locality.region, host.boot_id, because)
 
 
 def shift_away(region: Region, receivers: Iterable[Region], ledger: Ledger, policy: Policy) -> Shift | None:
@@ -112,6 +140,10 @@ def toward_home(gateway: Region, share: float, ledger: Ledger) -> Shift:
 def needs_capacity(load: RegionLoad, ready: int, policy: Policy) -> bool:
     """True when so many ready replicas would be busier than the target."""
     return load.offered_workers > policy.utilisation_target * ready * load.workers
+
+
+def _preference(host: Host) -> tuple[bool, int, HostId]:
+    return not any(gpu.slowed for gpu in host.gpus), len(host.free_slots), host.id
 
 
 def _room(region: Region, receivers: Iterable[Region], ledger: Ledger, policy: Policy) -> dict[Region, float]:

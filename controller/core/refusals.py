@@ -165,6 +165,83 @@ class NoRemedy:
         return self.why
 
 
+@dataclass(frozen=True, slots=True)
+class GpuUnfit:
+    """The replica would be started on a GPU on which it would only fail again."""
+
+    replica: ReplicaId
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.replica} is not started while its GPU is unfit ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class HostUnfit:
+    """No GPU of the host can be used."""
+
+    host: HostId
+
+    def __str__(self) -> str:
+        return f"{self.host} has no GPU that is fit"
+
+
+@dataclass(frozen=True, slots=True)
+class NotPermitted:
+    """A policy does not allow this to be done to a machine; a person has to do it, or to allow it."""
+
+    because: str
+    needs: str
+    policy: str
+    """Whose policy: what would have to be changed."""
+
+    def __str__(self) -> str:
+        return f"{self.because}: needs {self.needs}; not permitted here ({self.policy})"
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """What would be reset or rebooted still runs something."""
+
+    target: str
+    replicas: tuple[ReplicaId, ...]
+
+    def __str__(self) -> str:
+        return f"{self.target} is still in use by {', '.join(self.replicas)}"
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsInspection:
+    """What the loop may do to the machine was done; the fault is in the hardware."""
+
+    because: str
+    tried: str
+
+    def __str__(self) -> str:
+        return f"{self.because}: {self.tried}; needs hardware inspection by a person"
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPerson:
+    """Nothing that could be ordered would cure it."""
+
+    because: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.because}: {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnProbation:
+    """It is fit again, and is left alone until that has lasted."""
+
+    fit_s: float
+
+    def __str__(self) -> str:
+        return f"it is fit again, and nothing is done to it unless that changes within {self.fit_s:.0f} s"
+
+
 Refusal = (
     Paused
     | StaleSignals
@@ -180,5 +257,12 @@ Refusal = (
     | Cooldown
     | AttemptsExhausted
     | CorrelatedFailure
+    | GpuUnfit
+    | HostUnfit
+    | NotPermitted
+    | InUse
+    | NeedsInspection
+    | NeedsPerson
+    | OnProbation
     | NoRemedy
 )

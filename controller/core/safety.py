@@ -5,9 +5,8 @@ giving traffic or quality back; for those only an operator's pause counts.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from contracts.vocabulary import HostId, Region, ReplicaId
+from contracts.vocabulary import Region, ReplicaId
 from controller.core.actions import Action, ActionKind, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
 from controller.core.fleet import Fleet, Replica
 from controller.core.ledger import (
@@ -17,19 +16,34 @@ from controller.core.ledger import (
     TRAFFIC,
     UNHELPFUL,
     Ledger,
+    hosts_of,
+    is_judged_by_reports,
     regions_of,
     taken_from,
     target_of,
     unhelpful_streak,
 )
+from controller.core.machine_checks import (
+    is_permitted,
+    machine_attempts_are_left,
+    machine_is_drained,
+    machine_is_known,
+    machine_is_left_alone,
+    nothing_else_is_open_there,
+    one_reboot_per_region,
+    rest_can_carry,
+)
 from controller.core.policy import Policy
+from controller.core.question import Check, Question
 from controller.core.refusals import (
     AttemptsExhausted,
     BelowConfigured,
     BelowNeededCapacity,
     Cooldown,
     CorrelatedFailure,
+    GpuUnfit,
     HostBusy,
+    HostUnfit,
     LastRoutableReplica,
     NoFreeSlot,
     NoSpareCapacity,
@@ -43,19 +57,6 @@ from controller.core.refusals import (
 from controller.core.signals import KNOWN, Trust
 from controller.core.traffic import incoming, regions_raised, rows_of
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """May `action` begin now?"""
-
-    action: Action
-    fleet: Fleet
-    ledger: Ledger
-    policy: Policy
-    now_unix_s: float
-
-
-Check = Callable[[Question], Refusal | None]
 Kernel = Callable[[Action, Fleet, Ledger, Policy, float], Refusal | None]
 
 
@@ -79,7 +80,7 @@ def _target_is_same(question: Question) -> Refusal | None:
             wanted = ((replica, generation),)
         case SwitchProfile(replicas=refs):
             wanted = tuple((ref.replica, ref.generation) for ref in refs)
-        case Shift() | ScaleOut():
+        case _:
             wanted = ()
     for replica_id, generation in wanted:
         now = question.fleet.replica(replica_id)
@@ -89,15 +90,7 @@ def _target_is_same(question: Question) -> Refusal | None:
 
 
 def _hosts_report(question: Question) -> Refusal | None:
-    hosts: tuple[HostId, ...]
-    match question.action:
-        case Restart(host=host) | ScaleIn(host=host) | ScaleOut(host=host):
-            hosts = (host,)
-        case SwitchProfile(replicas=refs):
-            hosts = tuple(ref.host for ref in refs)
-        case Shift():
-            hosts = ()
-    for host_id in hosts:
+    for host_id in hosts_of(question.action):
         found = question.fleet.host(host_id)
         if found is None or found.report_age_s > question.policy.report_age_s_max:
             return StaleSignals(source=f"the report of {host_id}", state="too old" if found else "missing")
@@ -106,7 +99,7 @@ def _hosts_report(question: Question) -> Refusal | None:
 
 def _region_is_known(question: Question) -> Refusal | None:
     """Taking from a replica that serves needs fresh counters; healing one that is down needs only its agent's word."""
-    if isinstance(question.action, Restart) and not question.action.graceful:
+    if is_judged_by_reports(question.action):
         return None
     for region in sorted(_regions_relied_on(question.action)):
         trust = question.ledger.trust.get(region, Trust.DEAD)
@@ -131,6 +124,13 @@ def _host_is_free(question: Question) -> Refusal | None:
         if taken is not None and other is not None and other[0] == taken[0]:
             return HostBusy(host=taken[0], action=record.id)
     return None
+
+
+def _gpu_is_fit(question: Question) -> Refusal | None:
+    action = question.action
+    replica = question.fleet.replica(action.replica) if isinstance(action, Restart) else None
+    why = question.fleet.why_unfit(replica) if replica is not None else ""
+    return GpuUnfit(replica.id, why) if replica is not None and why else None
 
 
 def _region_has_budget(question: Question) -> Refusal | None:
@@ -222,8 +222,9 @@ def _enough_is_left(question: Question) -> Refusal | None:
 
 def _configured_is_left(question: Question) -> Refusal | None:
     action = question.action
-    if not isinstance(action, ScaleIn):
-        return None
+    target = question.fleet.replica(action.replica) if isinstance(action, ScaleIn) else None
+    if not isinstance(action, ScaleIn) or target is None or not target.ready:
+        return None  # nobody loses what does not serve
     replicas_min = question.policy.replicas_min_of(action.region)
     ready = sum(replica.ready and replica.id != action.replica for replica in question.fleet.replicas(action.region))
     return BelowConfigured(action.region, replicas_min) if ready < replicas_min else None
@@ -253,13 +254,16 @@ def _slot_is_free(question: Question) -> Refusal | None:
     if not isinstance(action, ScaleOut):
         return None
     host = question.fleet.host(action.host)
-    return None if host is not None and action.replica in host.free_slots else NoFreeSlot(action.region)
+    if host is None or action.replica not in host.free_slots:
+        return NoFreeSlot(action.region)
+    return None if host.can_start else HostUnfit(host.id)
 
 
 _TAKES_A_REPLICA: tuple[Check, ...] = (
     _target_is_same,
     _hosts_report,
     _region_is_known,
+    machine_is_left_alone,
     _host_is_free,
     _region_has_budget,
     _disruption_helps,
@@ -268,12 +272,38 @@ _TAKES_A_REPLICA: tuple[Check, ...] = (
     _somebody_is_left,
     _enough_is_left,
 )
+_TOUCHES_A_MACHINE: tuple[Check, ...] = (
+    is_permitted,
+    machine_attempts_are_left,
+    machine_is_known,
+    _hosts_report,
+    nothing_else_is_open_there,
+    machine_is_drained,
+    _disruption_helps,
+    _has_rested,
+)
 CHECKS: Mapping[ActionKind, tuple[Check, ...]] = {
-    ActionKind.RESTART: _TAKES_A_REPLICA,
+    ActionKind.RESTART: (_gpu_is_fit, *_TAKES_A_REPLICA),
     ActionKind.SCALE_IN: (*_TAKES_A_REPLICA, _region_is_free, _configured_is_left),
     ActionKind.SHIFT: (_region_is_known, _region_is_free, _has_rested, _receivers_can_carry),
-    ActionKind.SWITCH_PROFILE: (_target_is_same, _hosts_report, _region_is_free, _attempts_are_left, _has_rested),
-    ActionKind.SCALE_OUT: (_hosts_report, _slot_is_free, _region_is_free, _attempts_are_left, _has_rested),
+    ActionKind.SWITCH_PROFILE: (
+        _target_is_same,
+        _hosts_report,
+        machine_is_left_alone,
+        _region_is_free,
+        _attempts_are_left,
+        _has_rested,
+    ),
+    ActionKind.SCALE_OUT: (
+        _hosts_report,
+        _slot_is_free,
+        machine_is_left_alone,
+        _region_is_free,
+        _attempts_are_left,
+        _has_rested,
+    ),
+    ActionKind.RESET_GPU: _TOUCHES_A_MACHINE,
+    ActionKind.REBOOT_HOST: (*_TOUCHES_A_MACHINE, one_reboot_per_region, rest_can_carry),
     ActionKind.RETURN_TRAFFIC: (),
     ActionKind.RESTORE_PROFILE: (),
 }

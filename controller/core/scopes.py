@@ -8,7 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from contracts.vocabulary import Region, ReplicaId, SloId
-from controller.core.actions import Action, ActionKind, Measure, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.actions import (
+    Action,
+    ActionKind,
+    Measure,
+    RebootHost,
+    ResetGpu,
+    Restart,
+    ScaleIn,
+    ScaleOut,
+    Shift,
+    SwitchProfile,
+)
 from controller.core.fleet import Fleet
 from controller.core.ledger import regions_of
 from controller.core.policy import Policy
@@ -22,11 +33,11 @@ class Scope:
     """Whose events count, and who the peers are."""
 
     name: str
-    """`replica=…`, `region=…` or `fleet`."""
+    """`replica=…`, `gpu=…`, `host=…`, `region=…` or `fleet`."""
     replica: ReplicaId | None
     """None unless one replica is measured."""
     regions: frozenset[Region]
-    """Measured regions, or the region of the replica."""
+    """Measured regions, or the region of the replica; none for a machine."""
 
 
 def scope_of(action: Action, fleet: Fleet) -> Scope:
@@ -42,6 +53,10 @@ def scope_of(action: Action, fleet: Fleet) -> Scope:
             return Scope(name, None, touched)
         case SwitchProfile() | ScaleOut() | ScaleIn():
             return Scope(f"region={action.region}", None, frozenset({action.region}))
+        case ResetGpu():  # nothing is served there: its agent's reports show the effect
+            return Scope(f"gpu={action.gpu}", None, frozenset())
+        case RebootHost():
+            return Scope(f"host={action.host}", None, frozenset())
 
 
 def measure(

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from contracts.vocabulary import Region, SloId
+from contracts.vocabulary import GpuAction, HostId, Region, SloId
 from controller.core.capacity import RegionLoad
-from controller.core.diagnosis import Finding
-from controller.core.fleet import Fleet
-from controller.core.ledger import Ledger
+from controller.core.findings import OF_HARDWARE, Finding
+from controller.core.fleet import Fleet, Host
+from controller.core.hardware import needs_reboot
+from controller.core.ledger import Ledger, machines_touched
+from controller.core.machine_checks import why_never
+from controller.core.plans import reboot_host
 from controller.core.policy import Policy
+from controller.core.question import Question
 from controller.core.safety import Kernel, why_unsafe
 from controller.core.signals import Signals
 from controller.core.story import OperatorIntent
@@ -36,8 +40,8 @@ class Situation:
         return self.ledger.loads.get(region)
 
     def is_troubled(self, region: Region) -> bool:
-        """True while any finding is open there."""
-        return any(finding.region == region for finding in self.findings)
+        """True while any finding is open there that is about its service."""
+        return any(finding.region == region and finding.cause not in OF_HARDWARE for finding in self.findings)
 
     def calm_s(self, region: Region) -> float:
         """Seconds since the region's last finding or closed action."""
@@ -47,6 +51,28 @@ class Situation:
     def well(self) -> tuple[Region, ...]:
         """Regions without any finding."""
         return tuple(region for region in self.fleet.regions if not self.is_troubled(region))
+
+    def shunned(self) -> frozenset[HostId]:
+        """Hosts on which nothing more should be started: being worked on, about to be drained, or with no GPU to trust."""
+        subjects = {finding.subject for finding in self.findings if finding.cause in OF_HARDWARE}
+        return frozenset(
+            {host.id for host in self.fleet.hosts if host.gpus and subjects and self._is_shunned(host, subjects)}
+            | machines_touched(self.ledger.open).keys()
+        )
+
+    def reboot_is_planned(self, host: Host) -> bool:
+        """A GPU of it needs a reboot, and nothing but work still running there stands against that."""
+        doomed = needs_reboot(host, self.ledger, self.policy, self.now_unix_s)
+        if not doomed:
+            return False
+        action = reboot_host(host, doomed[0].trouble(host.id))
+        return why_never(Question(action, self.fleet, self.ledger, self.policy, self.now_unix_s)) is None
+
+    def _is_shunned(self, host: Host, subjects: set[str]) -> bool:
+        trusted = [gpu for gpu in host.gpus if gpu.fit and gpu.uuid not in subjects]
+        drains = any(gpu.recommended_action is GpuAction.DRAIN_HOST for gpu in host.gpus)
+        concerned = host.id in subjects or len(trusted) < len(host.gpus)
+        return not trusted or drains or (concerned and self.reboot_is_planned(host))
 
     def with_ledger(self, ledger: Ledger) -> "Situation":
         """The same situation after something was begun."""

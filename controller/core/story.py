@@ -45,7 +45,7 @@ class OperatorIntent:
     at_unix_s: float
     operator: str
     verb: str
-    """restart, switch_profile, scale_out, scale_in, shift, pause, resume."""
+    """restart, switch_profile, scale_out, scale_in, shift, reset_gpu, reboot_host, pause, resume."""
     arguments: tuple[tuple[str, str], ...]
 
 

@@ -14,7 +14,8 @@ from controller.core.actuation import FINAL, Facts, Progress, Published, advance
 from controller.core.capacity import CapacityState, RegionLoad, learn, loads
 from controller.core.decision import Act, Agreed, Author, Decision, Hold, decide
 from controller.core.detection import Detected, DetectionState, Scene, detect
-from controller.core.diagnosis import Case, Finding, diagnose
+from controller.core.diagnosis import Case, diagnose
+from controller.core.findings import OF_HARDWARE, Finding
 from controller.core.fleet import Fleet, TrafficIntent
 from controller.core.gateways import GatewayObservation
 from controller.core.intents import SetPaused
@@ -126,11 +127,11 @@ def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> Ti
 
     outcome = _Outcome(decisions, moved, judged, undone, traffic)
     if signals.closed is not None:
-        troubled = frozenset(finding.region for finding in findings)
+        troubled = frozenset(finding.region for finding in findings if finding.cause not in OF_HARDWARE)
         memory = replace(memory, capacity=learn(memory.capacity, signals.closed, tick.fleet, troubled))
     record, holds = _record(tick, memory, outcome, narrator)
     return TickOutput(
-        memory=replace(memory, holds=holds),
+        memory=replace(memory, holds=holds | _still_told(memory, findings)),
         record=record,
         orders=_offered(tick, record, outcome),
         settled=_settled(tick, outcome),
@@ -156,7 +157,7 @@ def _ledger(tick: TickInput, signals: Signals, light_speedup: float, policy: Pol
 
 def _remember(memory: Memory, tick: TickInput, findings: tuple[Finding, ...]) -> Memory:
     troubled = {region: memory.troubled_unix_s.get(region, tick.now_unix_s) for region in tick.fleet.regions}
-    troubled |= {finding.region: tick.now_unix_s for finding in findings}
+    troubled |= {finding.region: tick.now_unix_s for finding in findings if finding.cause not in OF_HARDWARE}
     return replace(memory, troubled_unix_s=troubled)
 
 
@@ -272,6 +273,12 @@ def _record(
         reflexes_seen=reflexes_seen,
     )
     return record, frozenset(holds)
+
+
+def _still_told(memory: Memory, findings: tuple[Finding, ...]) -> frozenset[tuple[str, str, str]]:
+    """What was said about unfit hardware is said once, though for days there are other words in between."""
+    lasting = {(finding.subject, str(finding.cause)) for finding in findings if finding.cause in OF_HARDWARE}
+    return frozenset(key for key in memory.holds if key[:2] in lasting)
 
 
 def _paused(decisions: tuple[Decision, ...]) -> bool | None:

@@ -2,19 +2,31 @@
 
 The same ratio is taken before and after, in the scope of the action and at its peers at the same time, so that a falling
 peak is not credited and a rising one not blamed (difference in differences). Events of bursty traffic are not independent:
-their variance is taken larger. A replica that was healed is judged by being ready and making progress. Worse is undone at
-once; too little traffic is called inconclusive, never success.
+their variance is taken larger. A replica that was healed is judged by being ready and making progress, a GPU that was reset
+by being fit still. Worse is undone at once; too little traffic is called inconclusive, never success.
 """
 
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from contracts.vocabulary import Region, SloId
-from controller.core.actions import ActionId, ActionKind, ActionRecord, Measure, Restart, Stage, Verdict
+from contracts.vocabulary import GpuUuid, HostId, Region, SloId
+from controller.core.actions import (
+    Action,
+    ActionId,
+    ActionKind,
+    ActionRecord,
+    Measure,
+    RebootHost,
+    ResetGpu,
+    Restart,
+    ScaleIn,
+    Stage,
+    Verdict,
+)
 from controller.core.actuation import close
 from controller.core.decision import Author, begin, why_not
 from controller.core.ladders import reverse
-from controller.core.ledger import COMPENSATION, LOOP, describe, regions_of
+from controller.core.ledger import COMPENSATION, LOOP, describe, hosts_of, is_judged_by_reports, regions_of
 from controller.core.plans import Plan
 from controller.core.policy import Policy
 from controller.core.scopes import Scope, before_blocks, measure, scope_of, worst_slo
@@ -41,8 +53,8 @@ def verify(record: ActionRecord, error_budget: float, situation: Situation, auth
     """The verdict on an action whose window is over; None while it is not."""
     if record.stage is not Stage.VERIFYING or situation.now_unix_s < _due_unix_s(record, situation):
         return None
-    if isinstance(record.action, Restart) and not record.action.graceful:
-        verdict, detail = _healed(record.action, situation)
+    if is_judged_by_reports(record.action):
+        verdict, detail = _reported(record.action, situation)
     else:
         verdict, detail = _measured(record, error_budget, situation)
     closed = close(record, verdict, situation.now_unix_s, detail)
@@ -85,8 +97,7 @@ def compare(before: Measure, after: Measure, error_budget: float, policy: Policy
 
 def _due_unix_s(record: ActionRecord, situation: Situation) -> float:
     """A measured verdict waits for the block that spans the end of its window."""
-    is_healing = isinstance(record.action, Restart) and not record.action.graceful
-    extra_s = 0.0 if is_healing else situation.policy.block_s
+    extra_s = 0.0 if is_judged_by_reports(record.action) else situation.policy.block_s
     return _settled_unix_s(record, situation) + record.expectation.window_s + extra_s
 
 
@@ -95,11 +106,42 @@ def _settled_unix_s(record: ActionRecord, situation: Situation) -> float:
     return record.stage_unix_s + (situation.policy.settle_s if record.action.kind in RELIEVES else 0.0)
 
 
+def _reported(action: Action, situation: Situation) -> tuple[Verdict, str]:
+    """What the fresh report of its host says."""
+    for host_id in hosts_of(action):
+        host = situation.fleet.host(host_id)
+        if host is None or host.report_age_s > situation.policy.report_age_s_max:
+            return Verdict.INCONCLUSIVE, "its agent does not report"
+    match action:
+        case Restart():
+            return _healed(action, situation)
+        case ResetGpu():
+            return _cured(action.host, action.gpu, situation)
+        case RebootHost():
+            return _cured(action.host, None, situation)
+        case ScaleIn():
+            return Verdict.IMPROVED, "nothing of it is left to hold its GPU"
+        case _:
+            raise AssertionError(action)
+
+
+def _cured(host_id: HostId, uuid: GpuUuid | None, situation: Situation) -> tuple[Verdict, str]:
+    """One GPU, or with None every GPU of the host, is up and calls for nothing."""
+    host = situation.fleet.host(host_id)
+    gpus = [gpu for gpu in host.gpus if uuid is None or gpu.uuid == uuid] if host is not None else []
+    sick = [gpu.trouble(host_id) for gpu in gpus if not gpu.fit]
+    if sick:
+        return Verdict.NO_EFFECT, f"still unfit: {', '.join(sick)}"
+    if uuid is not None and not gpus:
+        return Verdict.NO_EFFECT, "the driver does not show it any more"
+    return (
+        Verdict.IMPROVED,
+        "every GPU of it is up and calls for nothing" if uuid is None else "it is up and calls for nothing",
+    )
+
+
 def _healed(action: Restart, situation: Situation) -> tuple[Verdict, str]:
     replica = situation.fleet.replica(action.replica)
-    host = situation.fleet.host(action.host)
-    if host is None or host.report_age_s > situation.policy.report_age_s_max:
-        return Verdict.INCONCLUSIVE, "its agent does not report"
     if replica is None or not replica.ready:
         return Verdict.NO_EFFECT, f"it is {replica.state if replica else 'gone'} again"
     if replica.in_flight > 0 and replica.progress_age_s > situation.policy.reflex_grace_s:

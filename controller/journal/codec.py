@@ -1,6 +1,6 @@
 """Values to JSON and back, typed: what was written is what is read, or reading fails loudly.
 
-The five actions overlap in their fields, so each is stored with the name of its class; guessing by shape would turn a
+The actions overlap in their fields, so each is stored with the name of its class; guessing by shape would turn a
 restart into a scale-in one day. Everything else is what pydantic derives from the dataclasses.
 """
 
@@ -9,14 +9,24 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from contracts.agent_api import Order, Receipt
-from controller.core.actions import Action, ActionRecord, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.actions import (
+    Action,
+    ActionRecord,
+    RebootHost,
+    ResetGpu,
+    Restart,
+    ScaleIn,
+    ScaleOut,
+    Shift,
+    SwitchProfile,
+)
 from controller.core.fleet import TrafficIntent
 from slo_rules.model import Slo
 
 JsonObject = dict[str, Any]
 
 _ACTIONS: dict[str, TypeAdapter[Action]] = {
-    cls.__name__: TypeAdapter(cls) for cls in (Restart, Shift, SwitchProfile, ScaleOut, ScaleIn)
+    cls.__name__: TypeAdapter(cls) for cls in (Restart, Shift, SwitchProfile, ScaleOut, ScaleIn, ResetGpu, RebootHost)
 }
 _RECORD: TypeAdapter[ActionRecord] = TypeAdapter(ActionRecord)
 _TRAFFIC: TypeAdapter[TrafficIntent] = TypeAdapter(TrafficIntent)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FaultKind(StrEnum):
-    """Kinds of trouble; `where` of a fault is a replica, host or region as the kind demands."""
+    """Kinds of trouble; `where` of a fault is a replica, GPU (`host/index`), host or region as the kind demands."""
 
     HANG = "hang"
     """Replica: stops making progress and answering probes."""
@@ -32,6 +32,20 @@ class FaultKind(StrEnum):
     """Host: receipts do not arrive."""
     ORDERS_REPEATED = "orders_repeated"
     """Host: every order arrives twice, settled ones too."""
+    GPU_XID_RESTART = "gpu_xid_restart"
+    """GPU: an Xid that only the program suffers from; what runs there crashes once."""
+    GPU_NEEDS_RESET = "gpu_needs_reset"
+    """GPU: works on, but calls for a reset (xid 48) until it is reset or rebooted."""
+    GPU_LOST = "gpu_lost"
+    """GPU: fell off the bus (xid 79); what ran there is dead, and only a reboot brings it back."""
+    GPU_BROKEN = "gpu_broken"
+    """GPU: calls for a reset (xid 119), and none helps until somebody replaces it."""
+    GPU_FLAPS = "gpu_flaps"
+    """GPU: calls for being drained (xid 74) for `size` seconds, then not, then again."""
+    GPU_SLOWED = "gpu_slowed"
+    """GPU: heat slows it down `size` times."""
+    REBOOT_TAKES = "reboot_takes"
+    """Host: a reboot takes `size` seconds longer."""
     SIGNALS_DOWN = "signals_down"
     """Everywhere: the source of counters cannot be read."""
     SIGNALS_LATE = "signals_late"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from contracts.agent_api import Order, Receipt
 from contracts.vocabulary import (
+    MACHINE_ORDERS,
     Locality,
     OrderKey,
     OrderKind,
@@ -14,6 +15,8 @@ from contracts.vocabulary import (
     ReplicaState,
 )
 from controller.core.fleet import Host, Reflex, Replica
+from controller.simulation.faults import FaultKind, Faults
+from controller.simulation.machines import RESET_S, SimulatedMachine
 from controller.simulation.replicas import PROFILES, SWITCH_S, SimulatedReplica
 
 REFLEX_S = 1.0
@@ -41,6 +44,8 @@ class SimulatedHost:
     """One per host, as on a network: gateways tell endpoints apart by address and port."""
     slots: tuple[ReplicaId, ...]
     replicas: dict[ReplicaId, SimulatedReplica]
+    faults: Faults = field(default_factory=Faults)
+    machine: SimulatedMachine = field(default_factory=SimulatedMachine)
     checks_epochs: bool = True
     """False breaks fencing on purpose."""
     boot: int = 1
@@ -65,6 +70,8 @@ class SimulatedHost:
             kind = _REFLEX_OF.get(replica.state)
             if kind is None or now_s - replica.since_s < REFLEX_S:
                 continue
+            if self._is_withheld(replica, wall_s):
+                continue
             spent = self.local_restarts.get(replica.id, 0)
             if spent >= REFLEXES_MAX:
                 replica.enter(ReplicaState.QUARANTINED, now_s)
@@ -73,6 +80,14 @@ class SimulatedHost:
             self.local_restarts[replica.id] = spent + 1
             self._note(kind, replica, wall_s)
             replica.start(now_s)
+
+    def _is_withheld(self, replica: SimulatedReplica, wall_s: float) -> bool:
+        """Never restarted onto an unfit GPU: it would only fail there again."""
+        why = self.machine.why_unfit(replica.gpus)
+        if why and not replica.withheld:
+            self._note(ReflexKind.WITHHOLD, replica, wall_s)
+        replica.withheld = why
+        return bool(why)
 
     def note_healed(self, wall_s: float) -> None:
         """Fill in the time of recovery of reflexes whose replica is ready."""
@@ -122,46 +137,76 @@ class SimulatedHost:
         self._begin(order, now_s)
 
     def _why_not(self, order: Order, wall_s: float) -> RefusalReason | None:
-        replica = self.replicas.get(order.replica)
         if self.checks_epochs and order.epoch < self.epoch_seen:
             return RefusalReason.STALE_EPOCH
         if wall_s > order.not_after_unix_s:
             return RefusalReason.TOO_LATE
+        if order.kind in MACHINE_ORDERS:
+            return self.machine.why_not(order, self.replicas)
         if order.kind is OrderKind.START_REPLICA:
-            free = order.replica in self.slots and replica is None
-            return None if free else RefusalReason.NO_FREE_SLOT
+            return self._why_not_start(order)
+        return self._why_not_change(order)
+
+    def _why_not_change(self, order: Order) -> RefusalReason | None:
+        replica = self._replica(order)
         if replica is None:
             return RefusalReason.UNKNOWN_REPLICA
         if order.kind is not OrderKind.SWITCH_PROFILE and replica.generation != order.generation:
             return RefusalReason.GENERATION_MISMATCH
+        if order.kind is OrderKind.RESTART and self.machine.guards and self.machine.why_unfit(replica.gpus):
+            return RefusalReason.GPU_UNFIT
         return None
 
+    def _why_not_start(self, order: Order) -> RefusalReason | None:
+        if order.replica not in self.slots or self._replica(order) is not None:
+            return RefusalReason.NO_FREE_SLOT
+        return RefusalReason.GPU_UNFIT if self.machine.place(self.replicas) is None else None
+
+    def _replica(self, order: Order) -> SimulatedReplica | None:
+        return self.replicas.get(order.replica) if order.replica is not None else None
+
     def _begin(self, order: Order, now_s: float) -> None:
-        replica = self.replicas.get(order.replica)
-        if order.kind is OrderKind.START_REPLICA:
-            started = SimulatedReplica(
-                order.replica, self.locality, self.address, 9000 + self.slots.index(order.replica), generation=0
-            )
+        replica = self._replica(order)
+        if order.kind in MACHINE_ORDERS:
+            extra_s = self.faults.size(FaultKind.REBOOT_TAKES, now_s, self.locality.host)
+            self.machine.begin(order, self.replicas, now_s, extra_s)
+        elif order.kind is OrderKind.START_REPLICA and order.replica is not None:
+            port = 9000 + self.slots.index(order.replica)
+            started = SimulatedReplica(order.replica, self.locality, self.address, port, generation=0)
             started.profile = order.profile or started.profile
-            started.start(now_s)
+            started.gpus = self.machine.place(self.replicas) or ()
+            self._start(started, now_s)
             self.replicas[order.replica] = started
         elif replica is not None and order.kind is OrderKind.RESTART:
             self.local_restarts.pop(replica.id, None)
-            replica.start(now_s)
+            self._start(replica, now_s)
         elif replica is not None and order.kind is OrderKind.STOP_REPLICA:
             replica.enter(ReplicaState.STOPPED, now_s)
+
+    def _start(self, replica: SimulatedReplica, now_s: float) -> None:
+        if self.machine.why_unfit(replica.gpus):
+            self.machine.unfit_starts.append(replica.id)
+        replica.start(now_s)
 
     def work_on(self, now_s: float) -> None:
         """Finish what can be finished now."""
         for key, work in tuple(self.work.items()):
-            replica = self.replicas.get(work.order.replica)
-            if self._is_done(work, replica, now_s):
-                del self.work[key]
-                self._answer(work.order, ReceiptStatus.DONE, None)
+            if not self._is_done(work, now_s):
+                continue
+            del self.work[key]
+            cured = work.order.kind is not OrderKind.RESET_GPU or self.machine.end_reset(
+                work.order.gpu, self.faults, now_s
+            )
+            self._answer(work.order, ReceiptStatus.DONE if cured else ReceiptStatus.FAILED, None)
 
-    def _is_done(self, work: Work, replica: SimulatedReplica | None, now_s: float) -> bool:
-        if work.order.kind is OrderKind.STOP_REPLICA:
-            self.replicas.pop(work.order.replica, None)
+    def _is_done(self, work: Work, now_s: float) -> bool:
+        replica = self._replica(work.order)
+        if work.order.kind is OrderKind.RESET_GPU:
+            return now_s - work.started_s >= RESET_S
+        if work.order.kind is OrderKind.REBOOT_HOST:
+            return self.machine.back_s is None
+        if work.order.kind is OrderKind.STOP_REPLICA and replica is not None:
+            del self.replicas[replica.id]
             return True
         if replica is None:
             return True
@@ -173,7 +218,7 @@ class SimulatedHost:
         return replica.serves
 
     def _answer(self, order: Order, status: ReceiptStatus, refusal: RefusalReason | None) -> None:
-        replica = self.replicas.get(order.replica)
+        replica = self._replica(order)
         self.receipts[order.key] = Receipt(
             key=order.key,
             epoch=order.epoch,
@@ -199,6 +244,8 @@ class SimulatedHost:
             free_slots=tuple(slot for slot in self.slots if slot not in self.replicas),
             replicas=tuple(self._replica_report(replica, now_s) for replica in self.replicas.values()),
             reflexes=tuple(self.reflexes[-REFLEXES_SHOWN:]),
+            gpus=self.machine.seen,
+            machine_orders=self.machine.permits,
         )
 
     def _replica_report(self, replica: SimulatedReplica, now_s: float) -> Replica:
@@ -218,4 +265,6 @@ class SimulatedHost:
             in_flight=1 if hung else 0,
             queued_s=replica.backlog_s,
             slo_revision=1,
+            gpus=replica.gpus,
+            withheld=replica.withheld,
         )

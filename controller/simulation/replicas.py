@@ -8,7 +8,8 @@ what the first-audio budget allows.
 from dataclasses import dataclass, field
 from math import exp
 
-from contracts.vocabulary import FULL_FP32, LIGHT_INT8, Locality, ProfileId, ReplicaId, ReplicaState
+from contracts.vocabulary import FULL_FP32, LIGHT_INT8, GpuUuid, Locality, ProfileId, ReplicaId, ReplicaState
+from controller.core.fleet import ENDED_STATES
 
 SERVICE_S = {FULL_FP32.id: 0.1, LIGHT_INT8.id: 0.025}
 """Seconds of work per request: full quality carries ten a second, light forty."""
@@ -56,6 +57,9 @@ class SimulatedReplica:
     """Factor on service time that a restart cures."""
     backlog_s: float = 0.0
     counters: Counters = field(default_factory=Counters)
+    gpus: tuple[GpuUuid, ...] = ()
+    withheld: str = ""
+    """Why its agent does not restart it."""
 
     def enter(self, state: ReplicaState, now_s: float) -> None:
         """Change state now."""
@@ -64,13 +68,18 @@ class SimulatedReplica:
     def start(self, now_s: float) -> None:
         """A new incarnation: counters at zero, transient slowness gone."""
         self.generation += 1
-        self.slowness, self.backlog_s, self.counters = 1.0, 0.0, Counters()
+        self.slowness, self.backlog_s, self.counters, self.withheld = 1.0, 0.0, Counters(), ""
         self.enter(ReplicaState.STARTING, now_s)
 
     def step(self, now_s: float) -> None:
         """Finish starting when it is time."""
         if self.state is ReplicaState.STARTING and now_s - self.since_s >= START_S:
             self.enter(ReplicaState.READY, now_s)
+
+    @property
+    def ended(self) -> bool:
+        """True when no process of it is left."""
+        return self.state in ENDED_STATES
 
     @property
     def serves(self) -> bool:

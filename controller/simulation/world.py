@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from chassis.clock import ManualClock
 from contracts.agent_api import Order, Receipt
-from contracts.vocabulary import HostId, Locality, OrderKey, Region, ReplicaId, ReplicaState, SloId
+from contracts.vocabulary import HostId, Locality, OrderKey, OrderKind, Region, ReplicaId, ReplicaState, SloId
 from controller.core.fleet import Fleet
 from controller.core.gateways import GatewayPlan
 from controller.core.telemetry import ReplicaCounters, SignalSample, SloCounter
 from controller.simulation.faults import Fault, FaultKind, Faults
+from controller.simulation.gpus import SimulatedGpu
 from controller.simulation.hosts import SimulatedHost
+from controller.simulation.machines import SimulatedMachine
 from controller.simulation.replicas import SimulatedReplica
 
 STEP_S = 1.0
@@ -35,6 +37,9 @@ class RegionPlan:
     slots_per_host: int
     rps: float
     """Usual requests per second that arrive at its gateway."""
+    gpus_per_host: int = 0
+    permits: frozenset[OrderKind] = frozenset()
+    """Orders about the machine that its hosts allow."""
 
 
 @dataclass(slots=True)
@@ -52,7 +57,13 @@ class SimulatedWorld:
     """Everything outside the controller."""
 
     def __init__(
-        self, plans: tuple[RegionPlan, ...], *, seed: int, faults: Faults | None = None, checks_epochs: bool = True
+        self,
+        plans: tuple[RegionPlan, ...],
+        *,
+        seed: int,
+        faults: Faults | None = None,
+        checks_epochs: bool = True,
+        guards: bool = True,
     ) -> None:
         self.clock = ManualClock()
         self.plans = {plan.region: plan for plan in plans}
@@ -70,7 +81,9 @@ class SimulatedWorld:
         self._samples: deque[SignalSample] = deque(maxlen=SAMPLES_KEPT)
         self._arrivals: dict[ReplicaId, float] = {}
         for plan in plans:
-            self._build(plan, checks_epochs=checks_epochs)
+            self._build(plan, checks_epochs=checks_epochs, guards=guards)
+        self._places = {gpu.uuid: gpu.place for host in self.hosts.values() for gpu in host.machine.gpus}
+        """What faults call the GPU of a replica."""
         for host in self.hosts.values():
             host.report(0.0)
         self._samples.append(self._sample())
@@ -131,10 +144,11 @@ class SimulatedWorld:
 
     def _is_heard(self, host: SimulatedHost) -> bool:
         name = host.locality.host
-        return not (self.active(FaultKind.HOST_DEAD, name) or self.active(FaultKind.HOST_SILENT, name))
+        away = self.active(FaultKind.HOST_DEAD, name) or self.active(FaultKind.HOST_SILENT, name)
+        return not away and host.machine.back_s is None
 
     # ── building ──────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _build(self, plan: RegionPlan, *, checks_epochs: bool) -> None:
+    def _build(self, plan: RegionPlan, *, checks_epochs: bool, guards: bool) -> None:
         for index in range(plan.hosts):
             locality = Locality(plan.region, HostId(f"{plan.region}-{chr(ord('a') + index)}"))
             address = f"127.0.{1 + len(self.hosts) // 250}.{1 + len(self.hosts) % 250}"
@@ -143,13 +157,22 @@ class SimulatedWorld:
                 slot: SimulatedReplica(slot, locality, address, 9000 + number)
                 for number, slot in enumerate(slots[: plan.replicas_per_host])
             }
-            self.hosts[locality.host] = SimulatedHost(locality, address, slots, replicas, checks_epochs=checks_epochs)
+            gpus = tuple(SimulatedGpu(locality.host, number) for number in range(plan.gpus_per_host))
+            machine = SimulatedMachine(gpus, plan.permits, guards=guards)
+            machine.look(self.faults, 0.0)
+            for number, replica in enumerate(replicas.values()):
+                replica.gpus = (gpus[number % len(gpus)].uuid,) if gpus else ()
+            self.hosts[locality.host] = SimulatedHost(
+                locality, address, slots, replicas, self.faults, machine, checks_epochs=checks_epochs
+            )
 
     # ── one second ────────────────────────────────────────────────────────────────────────────────────────────────────
     def _step(self) -> None:
         now_s, wall_s = self.now_s, self.clock.now_unix_s()
         for fault in self.faults.beginning(_HITS_REPLICA, now_s - STEP_S, now_s):
             self._hit(fault)
+        for fault in self.faults.beginning((FaultKind.GPU_XID_RESTART,), now_s - STEP_S, now_s):
+            self._crash_on(fault.where)
         for host in self.hosts.values():
             self._run_host(host, now_s, wall_s)
         for gateway in self.gateways.values():
@@ -165,19 +188,33 @@ class SimulatedWorld:
         else:
             replica.enter(ReplicaState.HUNG if fault.kind is FaultKind.HANG else ReplicaState.CRASHED, self.now_s)
 
+    def _crash_on(self, place: str) -> None:
+        """The programs on one GPU end."""
+        gpus = {gpu.uuid for host in self.hosts.values() for gpu in host.machine.gpus if gpu.place == place}
+        for replica in self.replicas():
+            if gpus.intersection(replica.gpus) and replica.serves:
+                replica.enter(ReplicaState.CRASHED, self.now_s)
+
     def _run_host(self, host: SimulatedHost, now_s: float, wall_s: float) -> None:
         name = host.locality.host
         if self.active(FaultKind.HOST_DEAD, name):
             for replica in host.replicas.values():
                 replica.enter(ReplicaState.STOPPED, now_s)
             host.work.clear()
+            host.machine.back_s = None
             return
+        if host.machine.back_s is not None and not self._has_booted(host, host.machine.back_s):
+            return
+        host.machine.look(self.faults, now_s)
         stopped = [r for r in host.replicas.values() if r.state is ReplicaState.STOPPED and not host.work]
         if stopped:  # it was dead and has booted
             host.boot += 1
+            host.machine.boot(now_s)
             for replica in stopped:
                 replica.start(now_s)
         for replica in host.replicas.values():
+            if not replica.ended and host.machine.is_lost(replica.gpus):
+                replica.enter(ReplicaState.CRASHED, now_s)
             replica.step(now_s)
         if not self.active(FaultKind.REFLEX_OFF, name):
             host.heal(now_s, wall_s)
@@ -185,6 +222,17 @@ class SimulatedWorld:
         if not self.active(FaultKind.HOST_SILENT, name):
             self._sync(host, now_s, wall_s)
         host.work_on(now_s)
+
+    def _has_booted(self, host: SimulatedHost, back_s: float) -> bool:
+        """A reboot under way ends what still ran; afterwards the agent comes up anew."""
+        for replica in host.replicas.values():
+            if not replica.ended:
+                replica.enter(ReplicaState.CRASHED, self.now_s)
+        if self.now_s < back_s:
+            return False
+        host.boot += 1
+        host.machine.boot(self.now_s)
+        return True
 
     def _sync(self, host: SimulatedHost, now_s: float, wall_s: float) -> None:
         name = host.locality.host
@@ -226,6 +274,8 @@ class SimulatedWorld:
         for replica in self.replicas():
             slowness = self.faults.size(FaultKind.SLOW_REGION, self.now_s, replica.locality.region)
             slowness *= self.faults.size(FaultKind.SICK_DEVICE, self.now_s, replica.id)
+            for gpu in replica.gpus:
+                slowness *= self.faults.size(FaultKind.GPU_SLOWED, self.now_s, self._places[gpu])
             if replica.serves:
                 replica.serve(arrivals.get(replica.id, 0.0), STEP_S, slowness)
 

@@ -15,8 +15,10 @@ from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.agent_api import HostReport, Order, Receipt, ReplicaReport, SyncRequest, SyncResponse
 from contracts.serving_api import SloThresholds
-from contracts.vocabulary import HostId, Locality, OrderKey, ReplicaState
-from controller.core.fleet import Fleet, Host, Reflex, Replica
+from contracts.vocabulary import GpuAction, HostId, OrderKey, ReplicaState
+from controller.core.fleet import Fleet
+from controller.core.gpus import Gpu
+from controller.sources.reports import gpus_of, host_of
 from controller.stores import HostLimit, NotLeading, Superseded
 
 log = logger(__name__)
@@ -61,6 +63,8 @@ class _HostEntry:
 
     report: HostReport
     received_s: float
+    gpus: tuple[Gpu, ...]
+    """Of the report, in the core's words."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
     told_s: dict[str, float] = field(default_factory=dict)
     """When each order key, and the thresholds' revision, was last put into an answer."""
@@ -113,7 +117,8 @@ class AgentHub:
         """All hosts as the core sees them; those that were silent for a day are forgotten."""
         self._forget_the_lost()
         now_s = self._clock.monotonic_s()
-        return Fleet(hosts=tuple(_host(entry, now_s) for _id, entry in sorted(self._entries.items())))
+        entries = [entry for _host, entry in sorted(self._entries.items())]
+        return Fleet(hosts=tuple(host_of(entry.report, entry.gpus, now_s - entry.received_s) for entry in entries))
 
     async def sync(self, request: SyncRequest) -> SyncResponse | NotLeading | Superseded | HostLimit:
         """Take the report and the receipts, then answer as soon as there is something new."""
@@ -140,7 +145,7 @@ class AgentHub:
         if entry is None:
             if len(self._entries) >= self._hosts_max:
                 return HostLimit(hosts_max=self._hosts_max)
-            entry = self._entries[report.host] = _HostEntry(report=report, received_s=now_s)
+            entry = self._entries[report.host] = _HostEntry(report, now_s, gpus_of(report))
             log.info("host_appeared", host=report.host, region=report.region, replicas=len(report.replicas))
             self._on_change()
             return entry
@@ -152,6 +157,8 @@ class AgentHub:
             entry.told_s.clear()  # a new process knows nothing of what the old one was told
         elif report.seq < former.seq:
             return entry  # overtaken on the way; its receipts still count
+        if former.gpus != report.gpus or former.replicas != report.replicas:
+            entry.gpus = gpus_of(report)
         entry.report, entry.received_s = report, now_s
         if is_news(former, report):
             self._on_change()
@@ -221,10 +228,12 @@ class AgentHub:
 
 
 def is_news(former: HostReport, report: HostReport) -> bool:
-    """Whether the loop should hear of it at once: a new boot, a new reflex, a replica that became worse, ready or gone."""
+    """Whether the loop should hear of it at once: a new boot or reflex; a replica that became worse, ready or gone; a GPU too."""
     if former.boot_id != report.boot_id:
         return True
     if _reflex_marks(report) - _reflex_marks(former):
+        return True
+    if _gpu_marks(former) != _gpu_marks(report):
         return True
     before = {replica.replica: replica for replica in former.replicas}
     after = {replica.replica: replica for replica in report.replicas}
@@ -242,6 +251,11 @@ def _reflex_marks(report: HostReport) -> set[tuple[int, bool]]:
     return {(reflex.seq, reflex.healed_unix_s is not None) for reflex in report.reflexes}
 
 
+def _gpu_marks(report: HostReport) -> set[tuple[str, bool, GpuAction]]:
+    """What each GPU calls for; its load and temperature are no news."""
+    return {(gpu.uuid, gpu.up, gpu.recommended_action) for gpu in report.gpus}
+
+
 def _topics(answer: SyncResponse) -> list[str]:
     topics = [str(order.key) for order in answer.orders]
     return topics if answer.thresholds is None else [*topics, _thresholds_topic(answer.thresholds)]
@@ -249,54 +263,3 @@ def _topics(answer: SyncResponse) -> list[str]:
 
 def _thresholds_topic(thresholds: SloThresholds) -> str:
     return f"thresholds {thresholds.revision}"
-
-
-def _host(entry: _HostEntry, now_s: float) -> Host:
-    report = entry.report
-    locality = Locality(region=report.region, host=report.host)
-    return Host(
-        locality=locality,
-        boot_id=report.boot_id,
-        seq=report.seq,
-        runtime=report.runtime,
-        report_age_s=now_s - entry.received_s,
-        agent_address=report.agent_address,
-        agent_port=report.agent_port,
-        free_slots=report.free_slots,
-        replicas=tuple(_replica(replica, locality) for replica in sorted(report.replicas, key=lambda r: r.replica)),
-        reflexes=tuple(_reflexes(report)),
-    )
-
-
-def _replica(report: ReplicaReport, locality: Locality) -> Replica:
-    return Replica(
-        id=report.replica,
-        locality=locality,
-        address=report.address,
-        port=report.port,
-        state=report.state,
-        reason=report.reason,
-        generation=report.generation,
-        state_age_s=report.state_age_s,
-        profile=report.profile,
-        profiles=report.profiles,
-        progress_age_s=report.progress_age_s,
-        in_flight=report.in_flight,
-        queued_s=report.queued_s,
-        slo_revision=report.slo_revision,
-    )
-
-
-def _reflexes(report: HostReport) -> Iterable[Reflex]:
-    for reflex in report.reflexes:
-        yield Reflex(
-            host=report.host,
-            boot_id=report.boot_id,
-            seq=reflex.seq,
-            kind=reflex.kind,
-            replica=reflex.replica,
-            generation=reflex.generation,
-            detected_unix_s=reflex.detected_unix_s,
-            healed_unix_s=reflex.healed_unix_s,
-            evidence=tuple(sorted(reflex.evidence.items())),
-        )

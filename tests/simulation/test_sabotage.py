@@ -13,7 +13,7 @@ import pytest
 from contracts.vocabulary import Region
 from controller.core.actuation import Progress
 from controller.core.detection import Detected, DetectionState
-from controller.core.diagnosis import Cause, Finding
+from controller.core.findings import Cause, Finding
 from controller.core.signals import Trust, observe
 from controller.core.tick import Phases
 from controller.journal.memory import MemoryJournal

@@ -7,7 +7,7 @@ import pytest
 from contracts.vocabulary import FULL_FP32, LIGHT_INT8, ReplicaState
 from controller.core.actions import ActionKind, Restart, Shift, Stage, Verdict
 from controller.core.decision import Act, Agreed, Author, Hold, Refused, decide
-from controller.core.diagnosis import Cause, Finding
+from controller.core.findings import Cause, Finding
 from controller.core.fleet import home_traffic
 from controller.core.intents import SetPaused
 from controller.core.ledger import COMPENSATION

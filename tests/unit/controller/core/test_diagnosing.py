@@ -7,7 +7,8 @@ import pytest
 from contracts.vocabulary import LIGHT_INT8
 from controller.core.actions import ActionKind, Shift, Stage, Verdict
 from controller.core.detection import Alarm, Detected, Saturated, Series
-from controller.core.diagnosis import Case, Cause, diagnose
+from controller.core.diagnosis import Case, diagnose
+from controller.core.findings import Cause
 from controller.core.fleet import home_traffic
 from controller.core.traffic import with_row
 
