@@ -4,8 +4,11 @@ Events are snake_case facts in the past tense with their data as keys. Called on
 configures nothing.
 """
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 import structlog
 
@@ -24,13 +27,29 @@ def configure_logs(*, process: str, level: str = "INFO", json: bool | None = Non
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=_Lossy(sys.stderr)),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+class _Lossy(io.TextIOBase):
+    """A stream that loses what its target does not take: a full disk behind the log must not fail the work it is about."""
+
+    def __init__(self, target: TextIO) -> None:
+        self._target = target
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._target.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._target.flush()
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
