@@ -23,9 +23,11 @@ from agent.degradation import Degradations
 from agent.exporter.compose import Observatory, PageSources, build_observatory
 from agent.healer import Healer
 from agent.journal import FileJournal
+from agent.journal_keeper import JournalKeeper
 from agent.machine_orders import MachineOrders
 from agent.machine_parts import build_machine, machine_policy
 from agent.orders import ControllerTime, OrderDesk
+from agent.outlook import Outlook, build_outlook
 from agent.pages import build_pages
 from agent.parts import (
     build_gpus,
@@ -68,6 +70,7 @@ class Agent:
     runtime: HostRuntime
     boot: Boot
     journal: FileJournal
+    journal_keeper: JournalKeeper
     board: Board
     actuator: Actuator
     healer: Healer
@@ -77,6 +80,7 @@ class Agent:
     meter: HostMeter
     pages: PageServer
     observatory: Observatory
+    outlook: Outlook
     degradations: Degradations
     readiness: Readiness
     supervisor: Supervisor
@@ -103,6 +107,7 @@ class Agent:
         keep(group, "pages", self.pages.run)
         keep(group, "gpus", self.gpus.run)
         keep(group, "meter", self.meter.run)
+        keep(group, "journal", self.journal_keeper.run)
         for name, run in {**self.runtime.watchers(), **self.observatory.watchers}.items():
             keep(group, name, run)
 
@@ -112,21 +117,23 @@ class Agent:
         keep(group, "exits", self.healer.watch_exits)
         keep(group, "orders", self.desk.run)
         keep(group, "sync", self.sync.run)
+        for name, run in self.outlook.watchers.items():
+            keep(group, name, run)
         for replica in self.board.units:
             keep(group, f"keep {replica}", partial(self.healer.keep, replica))
 
 
 def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> Agent:
-    """Every part of one host's agent; raises `JournalError` when its memory cannot be read."""
+    """Every part of one host's agent."""
     health = HealthPolicy(start_deadline_s=settings.start_deadline_s)
     board = Board(replica_specs(settings), policy=health, clock=clock)
     degradations = Degradations(board.changed.ring)
-    machine = build_machine(settings, environment)
+    machine = build_machine(settings, environment, clock)
     journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock, boot_id=machine.boot_id())
     journal.open()
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX), trust_env=False)
     gpus = build_gpus(settings, clock, rng, environment)
-    places = GpuPlaces(per_replica=settings.gpus_per_replica)
+    places = GpuPlaces(fitness=gpus.ledger, use=gpus.ledger, per_replica=settings.gpus_per_replica)
     runtime = build_runtime(
         settings, clock=clock, rng=rng, environment=environment, degradations=degradations, places=places
     )
@@ -141,7 +148,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         board=board,
         places=places,
         memory=journal,
-        renew_gpus=lambda: None,
+        driver=gpus,
         clock=clock,
     )
     desk = OrderDesk(
@@ -153,6 +160,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         clock=clock,
     )
     meter = HostMeter(clock=clock, state_dir=settings.state_dir)
+    outlook = build_outlook(settings, board, client, clock=clock, rng=rng)
     identity = identity_of_boot(settings, rng)
     reporter = Reporter(
         identity=identity,
@@ -163,6 +171,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         meter=meter,
         degradations=degradations,
         clock=clock,
+        rtts_s=outlook.rtts.newest_s,
     )
     sync = SyncLoop(
         url=sync_url(settings),
@@ -178,7 +187,14 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     supervisor = Supervisor(clock=clock, rng=rng)
     observatory = build_observatory(
         PageSources(
-            healer=healer, desk=desk, sync=sync, reporter=reporter, runtime=runtime, supervisor=supervisor, clock=clock
+            healer=healer,
+            desk=desk,
+            sync=sync,
+            reporter=reporter,
+            runtime=runtime,
+            supervisor=supervisor,
+            outlook=outlook,
+            clock=clock,
         )
     )
     readiness = Readiness(required=(BOOTED,))
@@ -196,6 +212,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
             rng=rng,
         ),
         journal=journal,
+        journal_keeper=JournalKeeper(journal=journal, degradations=degradations, clock=clock, rng=rng),
         board=board,
         actuator=tools.actuator,
         healer=healer,
@@ -205,6 +222,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         meter=meter,
         pages=build_pages(settings, observatory, readiness, degradations, clock),
         observatory=observatory,
+        outlook=outlook,
         degradations=degradations,
         readiness=readiness,
         supervisor=supervisor,

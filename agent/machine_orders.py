@@ -4,7 +4,8 @@ Three guards, besides the policy: nothing may run on what is reset or rebooted, 
 at a time, and only so many a day, so that a controller that is wrong, or wronged, cannot keep a host in a boot loop. What is
 worked on is closed first: no reflex and no other order starts a replica there meanwhile.
 
-A reset is done when the driver, asked by a fresh worker, finds the GPU fit. A reboot is done when the kernel's boot id has
+A reset needs a device that nobody has open, this agent included, so the worker lets go of the driver meanwhile and other
+GPUs go unseen. It is done when the driver, asked by a fresh worker, finds the GPU fit. A reboot is done when the kernel's boot id has
 changed; the agent that begins it seldom lives to see that, so the next one tells it from the note that was written before.
 """
 
@@ -17,7 +18,7 @@ from agent.core.fencing import MachineTarget
 from agent.core.receipts import REBOOTED, MachineNote, Result, done, failed, within_a_day
 from agent.errors import JournalError, MachineError
 from agent.places import GpuPlaces
-from agent.ports import Machine, MachineMemory
+from agent.ports import GpuDriver, Machine, MachineMemory
 from chassis.clock import Clock
 from contracts.agent_api import Order
 from contracts.vocabulary import MACHINE_ORDERS, GpuUuid, OrderKey, OrderKind
@@ -60,8 +61,7 @@ class MachineOrders:
     board: Board
     places: GpuPlaces
     memory: MachineMemory
-    renew_gpus: Callable[[], None]
-    """Ask the driver through a fresh worker from now on: handles from before a reset crash the old one."""
+    driver: GpuDriver
     clock: Clock
     pace: MachinePace = field(default_factory=MachinePace)
     _under_way: OrderKey | None = None
@@ -100,8 +100,9 @@ class MachineOrders:
             return failed(str(error))
 
     async def _reset(self, gpu: GpuUuid) -> Result:
-        await self.machine.reset_gpu(gpu)
-        self.renew_gpus()
+        async with self.driver.released():
+            await self.machine.reset_gpu(gpu)
+            self.driver.reset_done(gpu)
         fitness = self.places.fitness
 
         def is_fit() -> bool:

@@ -19,6 +19,7 @@ class NoGpus:
     """`GpuFitness` and `GpuUse` of a host without a driver."""
 
     known = True
+    has_driver = False
 
     def present(self) -> tuple[GpuUuid, ...]:
         """None."""
@@ -81,15 +82,10 @@ class GpuPlaces:
         if not self.known:
             return NoFitGpu(NOT_YET_KNOWN)
         had, devices = unit.spec.gpus, self._devices(board, unit)
-        if had and not devices:
-            return self._vanished(had)
+        if had and not devices and self.fitness.has_driver:
+            return hold(had, devices)  # a driver that shows nothing is no reason to start without a GPU
         here = all(gpu in self.fitness.present() for gpu in had)
         return place(had, devices, self.per_replica) if afresh or not had or not here else hold(had, devices)
-
-    def _vanished(self, had: tuple[GpuUuid, ...]) -> Placement:
-        """Its GPUs were there once and no device is now: a driver that fell silent, or a host that has none any more."""
-        reasons = [f"{gpu}: {why}" for gpu in had if (why := self.fitness.why_unfit(gpu)) is not None]
-        return NoFitGpu("; ".join(reasons)) if reasons else ()
 
     def _devices(self, board: Board, unit: Unit) -> list[Device]:
         others = [other.spec.gpus for other in board.units.values() if other is not unit and other.running]

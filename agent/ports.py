@@ -5,6 +5,7 @@ start of a process yields a new token, so that a late notice about a former proc
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -178,6 +179,11 @@ class GpuFitness(Protocol):
         """False until this host's GPUs were counted for the first time, or found to be none."""
         ...
 
+    @property
+    def has_driver(self) -> bool:
+        """Whether a driver is installed, working or not: without one, this host is not meant to have GPUs."""
+        ...
+
     def present(self) -> tuple[GpuUuid, ...]:
         """Every GPU of this host, fit or not, in PCI order; empty without a driver."""
         ...
@@ -199,6 +205,18 @@ class GpuUse(Protocol):
 
         One event of the driver counts once, however often it is heard of.
         """
+        ...
+
+
+class GpuDriver(Protocol):
+    """Lets go of the driver, and takes it up again."""
+
+    def released(self) -> AbstractAsyncContextManager[None]:
+        """Inside, this agent has no device open: one that any program holds cannot be reset."""
+        ...
+
+    def reset_done(self, gpu: GpuUuid | None) -> None:
+        """This GPU, or with None each of them, started afresh: its errors from before call for nothing any more."""
         ...
 
 

@@ -11,9 +11,11 @@ from agent.exporter.acts import ActSection
 from agent.exporter.gpus import GpuSection
 from agent.exporter.health import Build, HealthSection, LineSection
 from agent.exporter.host import HostSection
+from agent.exporter.outlook import OutlookSection
 from agent.exporter.replicas import ReplicaSection
 from agent.healer import Healer
 from agent.orders import OrderDesk
+from agent.outlook import Outlook
 from agent.ports import HostRuntime
 from agent.probes.itself import SelfMeter
 from agent.report import Reporter
@@ -35,6 +37,7 @@ class PageSources:
     reporter: Reporter
     runtime: HostRuntime
     supervisor: Supervisor
+    outlook: Outlook
     clock: Clock
 
 
@@ -65,6 +68,7 @@ def build_observatory(sources: PageSources) -> Observatory:
     sections: tuple[Section, ...] = (
         ReplicaSection(board=healer.board, healer=healer),
         ActSection(reflexes=healer.reflexes, desk=sources.desk),
+        OutlookSection(board=healer.board, canaries=sources.outlook.canaries, rtts=sources.outlook.rtts),
         GpuSection(gpus=gpus, clock=clock),
         HostSection(meter=reporter.meter),
         health,

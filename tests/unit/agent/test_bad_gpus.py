@@ -49,7 +49,7 @@ class Gpus:
     """`GpuFitness` and `GpuUse` as a test says."""
 
     def __init__(self, *gpus: GpuUuid) -> None:
-        self.known = True
+        self.known = self.has_driver = True
         self.gpus = gpus
         self.unfit: dict[GpuUuid, str] = {}
         self.faults: dict[GpuUuid, int] = {}
@@ -216,9 +216,8 @@ async def test_a_silent_driver_withholds_the_restart_of_what_had_a_gpu(rig):
 
 async def test_gpus_that_vanished_with_their_driver_are_not_replaced_by_none(rig):
     rig.gpus.gpus = ()
-    rig.gpus.unfit[A] = "driver_not_loaded"
-    assert "driver_not_loaded" in rig.places.why_not(rig.board, FIRST)
-    rig.gpus.unfit.clear()  # a host that has no GPUs at all any more
+    assert rig.places.why_not(rig.board, FIRST) == f"{A}: it is not on this host"
+    rig.gpus.has_driver = False  # this host is not meant to have GPUs any more
     assert rig.places.assign(rig.board, FIRST) is None
     assert rig.unit.spec.gpus == ()
 

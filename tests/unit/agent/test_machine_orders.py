@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -87,7 +88,8 @@ class Gpus:
     """A driver's picture that a test paints; what is renewed counts."""
 
     def __init__(self) -> None:
-        self.known, self.gpus, self.unfit, self.pids, self.renewed = True, (A, B), {A: "needs a reset"}, (), 0
+        self.known = self.has_driver = True
+        self.gpus, self.unfit, self.pids, self.held, self.reset = (A, B), {A: "needs a reset"}, (), True, []
 
     def present(self):
         return self.gpus
@@ -101,8 +103,14 @@ class Gpus:
     def program_faults(self, gpu):
         return 0
 
-    def renew(self):
-        self.renewed += 1
+    @asynccontextmanager
+    async def released(self):
+        self.held = False
+        yield
+        self.held = True
+
+    def reset_done(self, gpu):
+        self.reset.append(gpu)
 
 
 class ScriptedMachine:
@@ -117,6 +125,7 @@ class ScriptedMachine:
         return self.boot
 
     async def reset_gpu(self, gpu):
+        assert not self.gpus.held  # the real tool refuses while any program has the device open
         self.done.append(f"reset {gpu}")
         await self.hold.wait()
         if self.helps:
@@ -145,7 +154,7 @@ class Rig:
             board=self.board,
             places=self.places,
             memory=self.journal,
-            renew_gpus=self.gpus.renew,
+            driver=self.gpus,
             clock=self.clock,
             pace=MachinePace(fit_within_s=0.3, down_within_s=0.3, poll_s=0.01),
         )
@@ -208,7 +217,8 @@ async def test_a_reset_is_done_when_a_fresh_worker_finds_the_gpu_fit(make_rig):
     receipt = await rig.final(rig.offer("a", OrderKind.RESET_GPU, A))
     assert (receipt.status, receipt.executions, receipt.generation_after) == (ReceiptStatus.DONE, 1, None)
     assert rig.machine.done == [f"reset {A}"]
-    assert rig.gpus.renewed == 1
+    assert rig.gpus.reset == [A]
+    assert rig.gpus.held
     assert rig.places.why_unfit(A) is None  # open again
 
 
