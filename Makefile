@@ -41,10 +41,11 @@ demo: setup ## set up, then live through five faults and heal them
 up: setup ## the whole system on this machine, until Ctrl-C
 	@$(BIN)/trimtab up
 
-golden: $(STAMP) ## rewrite the generated rules, alerts and dashboards; review them as a diff
+golden: $(STAMP) ## rewrite the generated rules, alerts, dashboards and host files; review them as a diff
 	@$(BIN)/python -m slo_rules compile --golden
 	@$(BIN)/python -m alerts render --golden
 	@$(BIN)/python -m grafana render --golden
+	@$(BIN)/python -m trimtab.host render --golden
 
 bench: setup ## time a tick of the loop; docs/benchmarks.md names the other measurements
 	@$(BIN)/python bench/controller_tick.py

@@ -13,11 +13,13 @@ import yaml
 import alerts.__main__ as alerts_command
 import grafana.__main__ as grafana_command
 import slo_rules.__main__ as rules_command
+import trimtab.host.__main__ as host_command
 from alerts.config import render_config
 from contracts import metric_names
 from slo_rules.compiler import compile_slos
 from slo_rules.load import default_paths, load_files
 from slo_rules.render import render_rules
+from trimtab.host.artefacts import golden_files
 
 BUILT_IN = {"up", "ALERTS"}
 """Written by Prometheus itself."""
@@ -41,6 +43,7 @@ def generated() -> dict[Path, str]:
         rules_command.GOLDEN: render_rules(rules),
         alerts_command.GOLDEN: render_config(alerts_command.GOLDEN_SETTINGS),
         **{grafana_command.GOLDEN / name: text for name, text in dashboards.items()},
+        **{host_command.GOLDEN / name: text for name, text in golden_files().items()},
     }
 
 

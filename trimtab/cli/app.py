@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trimtab.cli import fault_commands, operator_commands, stack_commands, story_commands
+from trimtab.cli.agent_commands import agent_app
 from trimtab.cli.options import session
 from trimtab.cli.slo_commands import slo_app
 
@@ -61,4 +62,5 @@ for command, panel in (
     app.command(rich_help_panel=panel)(command)
 # `scale eu-west -1`: a negative number is an argument, not an option.
 app.command(rich_help_panel=OPERATING, context_settings={"ignore_unknown_options": True})(operator_commands.scale)
+app.add_typer(agent_app, name="agent", rich_help_panel=ON_THIS_MACHINE)
 app.add_typer(slo_app, name="slo", rich_help_panel=OPERATING)

@@ -14,6 +14,7 @@ from trimtab.chaos.processes import NoSuchTargetError
 from trimtab.cli.options import error_console
 from trimtab.demo.calibrate import CalibrationError
 from trimtab.demo.speak import SpeechError
+from trimtab.host.errors import HostError
 from trimtab.setup import SetupError
 from trimtab.stack.assemble import VoiceNotPreparedError
 from trimtab.stack.model import PlanError
@@ -23,7 +24,7 @@ from trimtab.supervisor.errors import StackError
 
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
-UNUSABLE = (MissingProgramsError, VoiceNotPreparedError, StackSettingsError, PlanError, SloError)
+UNUSABLE = (MissingProgramsError, VoiceNotPreparedError, StackSettingsError, PlanError, SloError, HostError)
 FAILED = (StackError, ApiError, NoSuchTargetError, SetupError, CalibrationError, SpeechError)
 
 
