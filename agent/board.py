@@ -105,10 +105,12 @@ class Board:
         self._exited_unseen(unit)
 
     def began(self, instance: Instance, generation: int) -> None:
-        """A new incarnation runs."""
+        """A new incarnation runs, at its own address where the runtime chose its machine."""
         unit = self.units[instance.replica]
         unit.instance = instance
         unit.generation = generation
+        if instance.address is not None:
+            unit.spec = replace(unit.spec, address=instance.address)
         unit.log_tail = ()
         unit.refusals, unit.retry_s = 0, 0.0
         unit.withheld, unit.canaries_failed = "", 0

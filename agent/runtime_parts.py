@@ -16,8 +16,11 @@ from agent.runtimes.process import ProcessPlan, ProcessRuntime
 from agent.settings import AgentSettings, RuntimeKind
 from chassis.clock import Clock
 
-ENGINE_PART = "docker"
-"""Name under which an engine that is away is reported as degraded."""
+ENGINE_PART, SWARM_PART, LOGS_PART = "docker", "swarm", "logs"
+"""Names under which an engine that is away, one that manages no cluster, or replicas without a log are reported."""
+
+GPU_BINDING_ENGINES = frozenset({"torch", "tensorrt", "maya1"})
+"""Engines of the serving process whose models are placed on a device as they load."""
 
 
 def build_runtime(
@@ -32,15 +35,15 @@ def build_runtime(
     """What the settings chose."""
     match settings.runtime:
         case RuntimeKind.PROCESS:
-            return _processes(settings, clock, rng, environment)
+            return _processes(settings, clock, rng, environment, degradations)
         case RuntimeKind.DOCKER:
             return _docker(settings, clock, degradations, places)
+        case RuntimeKind.SWARM:
+            return _swarm(settings, clock, degradations, places)
 
 
-def container_template(settings: AgentSettings) -> ContainerTemplate | None:
-    """How to make a container, when an image is set; the image knows its own Python, so nothing else is passed on."""
-    if not settings.docker_image:
-        return None
+def container_template(settings: AgentSettings) -> ContainerTemplate:
+    """How to make a container; the image knows its own Python, so nothing else is passed on."""
     return ContainerTemplate(
         image=settings.docker_image,
         command=settings.serving_command or ("python", "-m", "serving"),
@@ -52,7 +55,11 @@ def container_template(settings: AgentSettings) -> ContainerTemplate | None:
 
 
 def _processes(
-    settings: AgentSettings, clock: Clock, rng: random.Random, environment: Mapping[str, str]
+    settings: AgentSettings,
+    clock: Clock,
+    rng: random.Random,
+    environment: Mapping[str, str],
+    degradations: Degradations,
 ) -> ProcessRuntime:
     argv = settings.serving_command or (sys.executable, "-m", "serving")
     plan = ProcessPlan(
@@ -62,8 +69,9 @@ def _processes(
         log_directory=settings.state_dir / "logs",
         spares=settings.spares,
         stop_grace_s=settings.stop_grace_s,
+        binds_gpu_at_load=settings.replica_engine in GPU_BINDING_ENGINES,
     )
-    return ProcessRuntime(plan=plan, clock=clock, rng=rng)
+    return ProcessRuntime(plan=plan, clock=clock, rng=rng, on_log_trouble=_told_to(degradations, LOGS_PART))
 
 
 def _docker(settings: AgentSettings, clock: Clock, degradations: Degradations, places: GpuPlaces) -> HostRuntime:
@@ -72,18 +80,38 @@ def _docker(settings: AgentSettings, clock: Clock, degradations: Degradations, p
 
     return DockerRuntime(
         label=settings.docker_label,
-        template=container_template(settings),
+        template=container_template(settings) if settings.docker_image else None,
         clock=clock,
-        engine=DockerEngine(on_trouble=_told_to(degradations)),
+        engine=DockerEngine(on_trouble=_told_to(degradations, ENGINE_PART)),
         gpus_present=places.gpus_present,
     )
 
 
-def _told_to(degradations: Degradations) -> Callable[[str | None], None]:
+def _swarm(settings: AgentSettings, clock: Clock, degradations: Degradations, places: GpuPlaces) -> HostRuntime:
+    from agent.runtimes.docker_engine import DockerEngine  # noqa: PLC0415
+    from agent.runtimes.swarm import SwarmRuntime  # noqa: PLC0415
+    from agent.runtimes.swarm_services import SwarmTemplate  # noqa: PLC0415
+
+    return SwarmRuntime(
+        label=settings.docker_label,
+        template=SwarmTemplate(
+            container=container_template(settings),
+            stop_grace_s=settings.swarm_stop_grace_s,
+            constraints=settings.swarm_constraints,
+            bind_address=str(settings.replica_address),
+        ),
+        clock=clock,
+        engine=DockerEngine(on_trouble=_told_to(degradations, ENGINE_PART)),
+        gpus_present=places.gpus_present,
+        on_trouble=_told_to(degradations, SWARM_PART),
+    )
+
+
+def _told_to(degradations: Degradations, part: str) -> Callable[[str | None], None]:
     def tell(trouble: str | None) -> None:
         if trouble is None:
-            degradations.clear(ENGINE_PART)
+            degradations.clear(part)
         else:
-            degradations.set(ENGINE_PART, trouble)
+            degradations.set(part, trouble)
 
     return tell

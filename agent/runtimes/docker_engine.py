@@ -144,8 +144,8 @@ class DockerEngine:
     def _found(self) -> None:
         if self.trouble is not None:
             log.info("docker_found")
-        self.trouble = None
-        self.on_trouble(None)
+            self.trouble = None
+            self.on_trouble(None)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, _: Future[Any]) -> None:

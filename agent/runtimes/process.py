@@ -21,6 +21,7 @@ from agent.core.health import Vitals
 from agent.core.owners import Footprint
 from agent.errors import ReplicaRuntimeError
 from agent.ports import Exit, Instance, ReplicaSpec
+from agent.runtimes.log_files import LogFiles
 from agent.runtimes.logs import file_tail
 from agent.runtimes.vitals import read_vitals
 from chassis.clock import Clock
@@ -56,6 +57,9 @@ class ProcessPlan:
     """What every replica gets besides its identity."""
     log_directory: Path
     spares: int = 1
+    binds_gpu_at_load: bool = False
+    """The engine takes its device while it loads, and a spare loads before anybody knows whose GPUs it will need: such a
+    spare would serve on the wrong device, so replicas with GPUs start cold."""
     stop_grace_s: float = 5.0
     """At the agent's own end: how long all replicas together may finish their work."""
 
@@ -83,14 +87,23 @@ class ProcessRuntime:
     rng: random.Random
     backoff: Backoff = field(default_factory=lambda: Backoff(base_s=1.0, cap_s=60.0))
     """Between spares that did not become ready: a broken model must not cost a processor."""
+    on_log_trouble: Callable[[str | None], None] = lambda _reason: None
+    """Told why replicas run without a log; None: they have one again."""
+    _logs: LogFiles = field(init=False)
     _children: dict[ReplicaId, _Child] = field(default_factory=dict)
     _spares: list[_Spare] = field(default_factory=list)
-    _spares_started: int = 0
+    _spares_wanted: int = field(init=False)
+    _alone: dict[ReplicaId, asyncio.Lock] = field(default_factory=dict)
+    """One operation per replica at a time, whoever asks. Replicas are few and keep their names: it does not grow."""
     _refill: asyncio.Event = field(default_factory=asyncio.Event)
     _exits: asyncio.Queue[Exit] = field(default_factory=lambda: asyncio.Queue(EXITS_MAX))
     _watchers: asyncio.TaskGroup = field(default_factory=asyncio.TaskGroup)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._logs = LogFiles(self.plan.log_directory, self.on_log_trouble)
+        self._spares_wanted = self.plan.spares
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._watchers)
@@ -119,12 +132,18 @@ class ProcessRuntime:
     # ── the port ──────────────────────────────────────────────────────────────────────────────────────────────────────
     async def start(self, spec: ReplicaSpec) -> Instance:
         """Hand the identity to a warm spare, else start cold."""
+        async with self._alone.setdefault(spec.replica, asyncio.Lock()):
+            return await self._start(spec)
+
+    async def _start(self, spec: ReplicaSpec) -> Instance:
         existing = self._children.get(spec.replica)
         if existing is not None and existing.process.returncode is None:
             return existing.instance
+        if spec.gpus and self.plan.binds_gpu_at_load:
+            await self._do_without_spares()
         try:
-            self._rotate_log(spec.replica)
-            process = await self._from_spare(spec) or await self._cold(spec)
+            log_path = self._logs.fresh(spec.replica)
+            process = await self._from_spare(spec) or await self._cold(spec, log_path)
         except OSError as error:
             msg = f"cannot start {spec.replica}: {error}"
             raise ReplicaRuntimeError(msg) from error
@@ -136,11 +155,16 @@ class ProcessRuntime:
 
     async def restart(self, spec: ReplicaSpec, grace_s: float) -> Instance:
         """End it, gracefully or at once, and start anew."""
-        await self.stop(spec.replica, grace_s)
-        return await self.start(spec)
+        async with self._alone.setdefault(spec.replica, asyncio.Lock()):
+            await self._stop(spec.replica, grace_s)
+            return await self._start(spec)
 
     async def stop(self, replica: ReplicaId, grace_s: float) -> None:
         """SIGTERM lets the replica drain; SIGKILL after `grace_s`."""
+        async with self._alone.setdefault(replica, asyncio.Lock()):
+            await self._stop(replica, grace_s)
+
+    async def _stop(self, replica: ReplicaId, grace_s: float) -> None:
         child = self._children.get(replica)
         if child is None:
             return
@@ -181,7 +205,7 @@ class ProcessRuntime:
 
     async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         """From the replica's log file."""
-        return await asyncio.to_thread(file_tail, self._log_path(replica))
+        return await asyncio.to_thread(file_tail, self._logs.path(replica))
 
     def watchers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """None: its tasks live and die with it."""
@@ -199,7 +223,7 @@ class ProcessRuntime:
             self._spares.remove(spare)
             self._refill.set()
             try:
-                spare.log_path.replace(self._log_path(spec.replica))  # first: what has the identity must not fail here
+                spare.log_path.replace(self._logs.path(spec.replica))  # first: what has the identity must not fail here
                 async with asyncio.timeout(HANDOVER_S_MAX):
                     await _hand_over(spare.process, spec)
             except (OSError, TimeoutError) as error:
@@ -210,12 +234,12 @@ class ProcessRuntime:
             return spare.process
         return None
 
-    async def _cold(self, spec: ReplicaSpec) -> asyncio.subprocess.Process:
+    async def _cold(self, spec: ReplicaSpec, log_path: Path) -> asyncio.subprocess.Process:
         identity = {f"TRIMTAB_SERVING_{name.upper()}": str(value) for name, value in identity_of(spec).items()}
         process = await spawn_child(
             self.plan.argv,
-            env={**self.plan.environment, **identity},
-            log_path=self._log_path(spec.replica),
+            env={**self.plan.environment, **identity, **visible_gpus(spec)},
+            log_path=log_path,
         )
         log.info("replica_started_cold", replica=spec.replica, pid=process.pid)
         return process
@@ -224,22 +248,13 @@ class ProcessRuntime:
         code = await child.process.wait()
         await self._exits.put(Exit(instance=child.instance, reason=exit_reason(code)))
 
-    def _log_path(self, replica: ReplicaId) -> Path:
-        return self.plan.log_directory / f"{replica}.log"
-
-    def _rotate_log(self, replica: ReplicaId) -> None:
-        """Keep the log of the former incarnation, and no more than that one."""
-        path = self._log_path(replica)
-        if path.exists():
-            path.replace(path.with_suffix(".log.1"))
-
     # ── spares ────────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _keep_spares(self) -> None:
         failures = 0
         await self.clock.sleep(REFILL_AFTER_S)  # replicas that start with the agent come first
         while True:
             self._spares = [spare for spare in self._spares if spare.process.returncode is None]
-            if len(self._spares) >= self.plan.spares:
+            if len(self._spares) >= self._spares_wanted:
                 await self._until_needed()
                 continue
             if await self._warm_spare():
@@ -258,9 +273,24 @@ class ProcessRuntime:
         except TimeoutError:
             return
 
+    async def _do_without_spares(self) -> None:
+        if self._spares_wanted == 0:
+            return
+        log.info("spares_given_up", reason="the engine binds its GPU while it loads")
+        self._spares_wanted = 0
+        spares, self._spares = self._spares, []
+        for spare in spares:
+            await stop_child(spare.process, grace_s=0.0)
+            spare.log_path.unlink(missing_ok=True)
+
+    def _spare_log(self) -> Path:
+        """The first name that no spare uses: failed ones leave one log behind, however many they were."""
+        used = {spare.log_path for spare in self._spares}
+        names = (self.plan.log_directory / f"spare-{number}.log" for number in range(1, len(used) + 2))
+        return next(path for path in names if path not in used)
+
     async def _warm_spare(self) -> bool:
-        self._spares_started += 1
-        path = self.plan.log_directory / f"spare-{self._spares_started}.log"
+        path = self._spare_log()
         try:
             path.unlink(missing_ok=True)
             process = await spawn_child(self.plan.spare_argv, env=self.plan.environment, log_path=path, stdin_pipe=True)
@@ -278,7 +308,7 @@ class ProcessRuntime:
         spare.ready = process.returncode is None and SPARE_READY_LINE in file_tail(path)
         if not spare.ready:
             log.warning("spare_not_ready", pid=process.pid, log=file_tail(path)[-3:])
-            self._spares.remove(spare)
+            self._spares = [other for other in self._spares if other is not spare]
         return spare.ready
 
 
@@ -301,6 +331,11 @@ def identity_of(spec: ReplicaSpec) -> dict[str, str | int]:
         "port": spec.port,
         "profile": spec.profile,
     }
+
+
+def visible_gpus(spec: ReplicaSpec) -> dict[str, str]:
+    """What makes CUDA, and every library above it, see these devices and no others; empty for a replica without any."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(spec.gpus)} if spec.gpus else {}
 
 
 def exit_reason(code: int) -> str:

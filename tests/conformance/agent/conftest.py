@@ -1,61 +1,74 @@
-"""Three runtimes behind one face, each with a way to break its replicas as the world would."""
+"""Four runtimes behind one face, each with a way to break its replicas as the world would."""
 
 import asyncio
-import io
 import os
 import random
 import signal
 import sys
-import tarfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import docker as sdk
 import pytest
 
-from agent.ports import Instance, ReplicaSpec, Runtime
+from agent.ports import HostRuntime, Instance, ReplicaSpec
 from agent.probes.process import HttpProber
 from agent.probes.simulated import SimulatedProber
 from agent.runtimes.containers import ContainerTemplate
 from agent.runtimes.docker import DockerRuntime
+from agent.runtimes.docker_engine import DockerEngine
 from agent.runtimes.process import ProcessPlan, ProcessRuntime
 from agent.runtimes.simulated import SimulatedRuntime
+from agent.runtimes.swarm import SwarmRuntime
+from agent.runtimes.swarm_services import SwarmTemplate
 from agent.runtimes.vitals import first_child
 from chassis.clock import SystemClock
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId
+from tests.bare_image import IMAGE, PYTHON, binds, ensure_image
 
 FAKE_REPLICA = Path(__file__).resolve().parents[2] / "integration" / "agent" / "fake_replica.py"
-IMAGE = "trimtab-test-python"
+CONTAINER_COMMAND = (PYTHON, "-SE", f"/app/{FAKE_REPLICA.name}")
 LABEL = "trimtab.test.replica"
+PORTS = 3
+"""Replicas of one test, at most."""
 
 
 @dataclass
 class Bench:
     """One runtime under test."""
 
-    runtime: Runtime
+    runtime: HostRuntime
     prober: object
     spec: ReplicaSpec
     freeze: Callable[[Instance], None]
     crash: Callable[[Instance], None]
+    neighbours: tuple[ReplicaSpec, ...] = ()
+    another: Callable[[], AbstractAsyncContextManager[HostRuntime]] | None = None
+    """The same replicas through a new runtime object, as after a restart of the agent; None where they end with it."""
+    cannot_start: Callable[[], None] = field(default=lambda: None)
+    """From now on starts are refused."""
 
 
+# ── the simulation ────────────────────────────────────────────────────────────────────────────────────────────────────
 @asynccontextmanager
-async def simulated(spec: ReplicaSpec, directory: Path) -> AsyncIterator[Bench]:
+async def simulated(specs: list[ReplicaSpec], directory: Path) -> AsyncIterator[Bench]:
     runtime = SimulatedRuntime()
     yield Bench(
         runtime=runtime,
         prober=SimulatedProber(runtime),
-        spec=spec,
+        spec=specs[0],
+        neighbours=tuple(specs[1:]),
         freeze=lambda instance: runtime.freeze(instance.replica),
         crash=lambda instance: runtime.crash(instance.replica),
+        cannot_start=lambda: runtime.fail_next_starts(1),
     )
 
 
+# ── child processes ───────────────────────────────────────────────────────────────────────────────────────────────────
 @asynccontextmanager
-async def process(spec: ReplicaSpec, directory: Path, spares: int = 0) -> AsyncIterator[Bench]:
+async def process(specs: list[ReplicaSpec], directory: Path, spares: int = 0) -> AsyncIterator[Bench]:
     argv = (sys.executable, "-SE", str(FAKE_REPLICA))
     plan = ProcessPlan(
         argv=argv,
@@ -66,116 +79,199 @@ async def process(spec: ReplicaSpec, directory: Path, spares: int = 0) -> AsyncI
         stop_grace_s=0.5,
     )
     clock = SystemClock()
+
+    def kill(instance: Instance, number: int) -> None:
+        os.kill(int(instance.token.split("-")[1]), number)
+
     async with ProcessRuntime(plan=plan, clock=clock, rng=random.Random(1)) as runtime:
         yield Bench(
             runtime=runtime,
             prober=HttpProber(view=runtime, clock=clock),
-            spec=spec,
-            freeze=lambda instance: os.kill(int(instance.token.split("-")[1]), signal.SIGSTOP),
-            crash=lambda instance: os.kill(int(instance.token.split("-")[1]), signal.SIGKILL),
+            spec=specs[0],
+            neighbours=tuple(specs[1:]),
+            freeze=lambda instance: kill(instance, signal.SIGSTOP),
+            crash=lambda instance: kill(instance, signal.SIGKILL),
+            cannot_start=lambda: setattr(runtime, "plan", replace(plan, argv=("/nowhere",))),
         )
 
 
 @asynccontextmanager
-async def process_with_spares(spec: ReplicaSpec, directory: Path) -> AsyncIterator[Bench]:
-    async with process(spec, directory, spares=1) as bench:
+async def process_with_spares(specs: list[ReplicaSpec], directory: Path) -> AsyncIterator[Bench]:
+    async with process(specs, directory, spares=1) as bench:
         async with asyncio.timeout(10.0):
             while not [spare for spare in bench.runtime._spares if spare.ready]:  # noqa: ASYNC110  # no event to wait for
                 await asyncio.sleep(0.05)
         yield bench
 
 
+# ── an engine ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @asynccontextmanager
-async def docker(spec: ReplicaSpec, directory: Path) -> AsyncIterator[Bench]:
-    build_image()
-    prefix, code = sys.base_prefix, FAKE_REPLICA.parent
+async def watched(runtime: HostRuntime) -> AsyncIterator[HostRuntime]:
+    """The runtime with everything beside it that its agent keeps alive."""
+    async with runtime:
+        tasks = [asyncio.ensure_future(run()) for run in runtime.watchers().values()]
+        try:
+            yield runtime
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def docker(specs: list[ReplicaSpec], directory: Path, base_url: str | None = None) -> AsyncIterator[Bench]:
+    ensure_image(base_url)
     template = ContainerTemplate(
-        image=IMAGE,
-        command=(f"{prefix}/bin/python3", "-SE", f"/app/{FAKE_REPLICA.name}"),
-        environment={},
-        binds=("/usr:/usr:ro", f"{prefix}:{prefix}:ro", f"{code}:/app:ro"),
+        image=IMAGE, command=CONTAINER_COMMAND, environment={}, binds=binds(FAKE_REPLICA.parent)
     )
     clock = SystemClock()
-    client = sdk.from_env()
+    client = sdk.DockerClient(base_url=base_url) if base_url else sdk.from_env()
 
     def kill(instance: Instance, number: int) -> None:
         init = int(client.api.inspect_container(instance.token.split("@")[0])["State"]["Pid"])
         os.kill(first_child(init), number)
 
+    def another() -> AbstractAsyncContextManager[HostRuntime]:
+        return watched(DockerRuntime(LABEL, template, clock, DockerEngine(base_url)))
+
     try:
-        async with DockerRuntime(label=LABEL, template=template, clock=clock) as runtime:
-            follower = asyncio.ensure_future(runtime.follow())
+        async with another() as runtime:
             yield Bench(
                 runtime=runtime,
                 prober=HttpProber(view=runtime, clock=clock),
-                spec=spec,
+                spec=specs[0],
+                neighbours=tuple(specs[1:]),
                 freeze=lambda instance: kill(instance, signal.SIGSTOP),
                 crash=lambda instance: kill(instance, signal.SIGKILL),
+                another=another,
+                cannot_start=lambda: setattr(runtime, "template", replace(template, image="trimtab-nowhere:0")),
             )
-            follower.cancel()
-            await asyncio.gather(follower, return_exceptions=True)
     finally:
-        for container in client.containers.list(all=True, filters={"label": f"{LABEL}={spec.replica}"}):
-            container.remove(force=True)
+        for spec in specs:
+            for container in client.containers.list(all=True, filters={"label": f"{LABEL}={spec.replica}"}):
+                container.remove(force=True)
         client.close()
 
 
-def build_image() -> None:
-    """An image of a few links and empty directories; Python and its libraries are mounted from the host."""
+@asynccontextmanager
+async def swarm(specs: list[ReplicaSpec], directory: Path) -> AsyncIterator[Bench]:
+    container = ContainerTemplate(
+        image=IMAGE, command=CONTAINER_COMMAND, environment={}, binds=binds(FAKE_REPLICA.parent)
+    )
+    template = SwarmTemplate(container=container, stop_grace_s=2.0, bind_address="127.0.0.1")
+    clock = SystemClock()
+    client = sdk.APIClient(version="auto")
+
+    def kill(instance: Instance, number: int) -> None:
+        (task,) = client.tasks(filters={"id": instance.token})
+        os.kill(first_child(task["Status"]["ContainerStatus"]["PID"]), number)
+
+    def another() -> AbstractAsyncContextManager[HostRuntime]:
+        return watched(SwarmRuntime(LABEL, template, clock))
+
+    nowhere = replace(template, container=replace(container, image="trimtab-nowhere:0"))
+    try:
+        async with another() as runtime:
+            yield Bench(
+                runtime=runtime,
+                prober=HttpProber(view=runtime, clock=clock),
+                spec=specs[0],
+                neighbours=tuple(specs[1:]),
+                freeze=lambda instance: kill(instance, signal.SIGSTOP),
+                crash=lambda instance: kill(instance, signal.SIGKILL),
+                another=another,
+                cannot_start=lambda: setattr(runtime, "template", nowhere),
+            )
+    finally:
+        for service in client.services(filters={"label": LABEL}):
+            client.remove_service(service["ID"])
+        await asyncio.to_thread(until_ports_are_free, specs)
+        client.close()
+
+
+def until_ports_are_free(specs: list[ReplicaSpec]) -> None:
+    """A removed service ends its tasks in the background; the next test shall not meet them."""
     client = sdk.from_env()
     try:
-        if client.images.list(name=IMAGE):
-            return
-        client.api.import_image_from_data(image_tar(), repository=IMAGE, tag="latest")
+        for spec in specs:
+            for container in client.containers.list(all=True, filters={"label": f"{LABEL}={spec.replica}"}):
+                with suppress(sdk.errors.APIError):
+                    container.remove(force=True)
     finally:
         client.close()
 
 
-def image_tar() -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
-        for name in ("usr", "tmp", "proc", "sys", "dev", "etc", "app", "run", "sbin"):
-            directory = tarfile.TarInfo(name)
-            directory.type, directory.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(directory)
-        for name in ("bin", "lib", "lib64"):
-            link = tarfile.TarInfo(name)
-            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
-            tar.addfile(link)
-        users = b"root:x:0:0::/:/bin/sh\n"
-        passwd = tarfile.TarInfo("etc/passwd")
-        passwd.size = len(users)
-        tar.addfile(passwd, io.BytesIO(users))
-    return content.getvalue()
+@pytest.fixture(scope="session")
+def swarm_cluster() -> Iterator[None]:
+    """A swarm of this one engine, on loopback; one that is there already is used and left alone."""
+    ensure_image()
+    client = sdk.from_env()
+    bridges = {network.name for network in client.networks.list()}
+    ours = client.info()["Swarm"]["LocalNodeState"] == "inactive"
+    if ours:
+        client.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
+    yield
+    if ours:
+        client.swarm.leave(force=True)
+        for network in client.networks.list(names=["docker_gwbridge"]):
+            if network.name not in bridges:
+                network.remove()
+    client.close()
 
 
+# ── fixtures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 RUNTIMES = {
     "simulated": simulated,
     "process": process,
     "process with a spare": process_with_spares,
     "docker": docker,
+    "swarm": swarm,
 }
+ON_AN_ENGINE = ("docker", "swarm")
+
+
+def runtime_params(*names: str) -> list[object]:
+    return [pytest.param(name, marks=pytest.mark.docker if name in ON_AN_ENGINE else ()) for name in names]
 
 
 @pytest.fixture
-def replica_spec(free_port) -> ReplicaSpec:
-    return ReplicaSpec(
-        replica=ReplicaId(f"conformance-{os.getpid()}-0"),
-        region=Region("eu-west"),
-        host=HostId("conformance"),
-        address="127.0.0.1",
-        port=free_port(),
-        profile=ProfileId("full-fp32-onnx"),
-    )
+def replica_specs(free_port) -> list[ReplicaSpec]:
+    return [
+        ReplicaSpec(
+            replica=ReplicaId(f"conformance-{os.getpid()}-{number}"),
+            region=Region("eu-west"),
+            host=HostId("conformance"),
+            address="127.0.0.1",
+            port=free_port(),
+            profile=ProfileId("full-fp32-onnx"),
+        )
+        for number in range(PORTS)
+    ]
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.docker if name == "docker" else ()) for name in RUNTIMES])
-async def bench(request, replica_spec, tmp_path) -> AsyncIterator[Bench]:
-    async with RUNTIMES[request.param](replica_spec, tmp_path) as made:
-        yield made
+@asynccontextmanager
+async def made(request, specs, directory) -> AsyncIterator[Bench]:
+    if request.param == "swarm":
+        request.getfixturevalue("swarm_cluster")
+    async with RUNTIMES[request.param](specs, directory) as bench:
+        yield bench
 
 
-@pytest.fixture
-async def docker_bench(replica_spec, tmp_path) -> AsyncIterator[Bench]:
-    async with docker(replica_spec, tmp_path) as made:
-        yield made
+@pytest.fixture(params=runtime_params(*RUNTIMES))
+async def bench(request, replica_specs, tmp_path) -> AsyncIterator[Bench]:
+    async with made(request, replica_specs, tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture(params=runtime_params("process", "process with a spare", "docker", "swarm"))
+async def real_bench(request, replica_specs, tmp_path) -> AsyncIterator[Bench]:
+    """Only runtimes whose replicas are processes that answer HTTP."""
+    async with made(request, replica_specs, tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture(params=runtime_params("docker", "swarm"))
+async def outliving_bench(request, replica_specs, tmp_path) -> AsyncIterator[Bench]:
+    """Only runtimes whose replicas outlive the agent."""
+    async with made(request, replica_specs, tmp_path) as bench:
+        yield bench

@@ -32,6 +32,8 @@ class Replica:
         self.slo_revision = 0
         self.refuse_profile = False
         self.draining = False
+        self.answering = 0
+        self.ballast = b""
         self.mute = False
 
     def status(self):
@@ -52,7 +54,7 @@ class Replica:
             "draining": self.draining,
         }
 
-    async def answer(self, method, path, body):
+    async def answer(self, method, path, body):  # noqa: PLR0911  # one line per path
         if (method, path) == ("GET", "/livez"):
             await asyncio.sleep(self.livez_delay_s)
             return 200, self.status()
@@ -69,8 +71,15 @@ class Replica:
             for name, value in body.items():
                 setattr(self, name, value)
             return 200, {"pid": os.getpid()}
+        if (method, path) == ("POST", "/eat"):  # until the kernel ends it, where memory is limited
+            self.ballast = b"x" * (body["mib"] << 20)
+            return 200, {}
+        if (method, path) == ("GET", "/gpus"):
+            return 200, {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")}
         if (method, path) == ("GET", "/slow"):  # work in flight: takes a second
+            self.answering += 1
             await asyncio.sleep(1.0)
+            self.answering -= 1
             return 200, {"pid": os.getpid()}
         return 404, {}
 
@@ -111,6 +120,9 @@ async def serve(identity, options):
     await stop.wait()
     replica.draining = True
     await asyncio.sleep(options.drain_s)
+    while replica.answering:  # noqa: ASYNC110  # a fake of a few lines
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)  # the answer is on its way
     os._exit(0)
 
 
@@ -131,6 +143,9 @@ def main():
         identity = json.loads(line)
     else:
         identity = {name: os.environ[f"TRIMTAB_SERVING_{name.upper()}"] for name in IDENTITY}
+    if identity["profile"] == "stillborn":
+        print("ValueError: no such profile", flush=True)
+        os._exit(3)
     asyncio.run(serve(identity, options))
 
 
