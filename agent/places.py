@@ -88,7 +88,12 @@ class GpuPlaces:
         return place(had, devices, self.per_replica) if afresh or not had or not here else hold(had, devices)
 
     def _devices(self, board: Board, unit: Unit) -> list[Device]:
-        others = [other.spec.gpus for other in board.units.values() if other is not unit and other.running]
+        """A slot that is claimed may be about to start: two that start side by side must not choose the same GPU."""
+        others = [
+            other.spec.gpus
+            for other in board.units.values()
+            if other is not unit and (other.running or other.claimed_by is not None)
+        ]
         return [Device(gpu, self.why_unfit(gpu), sum(gpu in gpus for gpus in others)) for gpu in self.fitness.present()]
 
     def why_unfit(self, gpu: GpuUuid) -> str | None:

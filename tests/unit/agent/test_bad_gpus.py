@@ -159,6 +159,14 @@ async def test_a_started_replica_is_told_its_gpu_and_the_journal_remembers_it(ri
     assert [memory.gpus for memory in rig.journal.replicas()] == [(A,)]
 
 
+async def test_two_replicas_that_start_side_by_side_get_a_gpu_each(rig):
+    await rig.final(rig.order("a", OrderKind.STOP_REPLICA))
+    for replica in (FIRST, SECOND):
+        rig.board.claim(replica, "boot")
+        rig.places.assign(rig.board, replica)
+    assert [rig.board.units[replica].spec.gpus for replica in (FIRST, SECOND)] == [(A,), (B,)]
+
+
 @pytest.mark.parametrize("fault", ["crash", "freeze"])
 async def test_a_replica_that_breaks_on_a_bad_gpu_stays_down_until_the_gpu_is_fit(rig, fault):
     rig.gpus.unfit[A] = "xid 79: fell off the bus"
