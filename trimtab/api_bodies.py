@@ -57,6 +57,22 @@ class Replica(Body):
     cordoned: bool
 
 
+class Gpu(Body):
+    """One GPU, as its host's agent sees it."""
+
+    gpu: int
+    uuid: str
+    up: bool
+    reason: str = ""
+    temperature_celsius: float | None = None
+    """None while it is not up, or has no sensor."""
+    slowed: bool = False
+    recommended_action: str = "none"
+    action_source: str = ""
+    model: str = ""
+    simulated: bool = False
+
+
 class Host(Body):
     """One machine."""
 
@@ -65,6 +81,7 @@ class Host(Body):
     report_age_s: float
     agent_address: str
     agent_port: int
+    gpus: tuple[Gpu, ...] = ()
     replicas: tuple[Replica, ...]
 
 

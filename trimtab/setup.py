@@ -11,14 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trimtab.stack.programs import REQUIREMENTS, MissingProgramsError, Requirement, missing_of
+from trimtab.stack.programs import COMPILER, REQUIREMENTS, MissingProgramsError, Requirement, missing_of
 
-DEV_REQUIREMENTS = (
-    Requirement(("dockerd",), "docker.io"),
-    Requirement(("cc",), "gcc"),
-    Requirement(("cc",), "libc6-dev"),
-)
-"""What only tests and simulated GPUs need; the compiler is of no use without the headers of the C library."""
+DEV_REQUIREMENTS = (Requirement(("dockerd",), "docker.io"), *COMPILER)
+"""What only tests and simulated GPUs need."""
 APT_TIMEOUT_S = 900.0
 """A slow mirror and a slow disk; past it something hangs, and a person should look."""
 PREPARE_TIMEOUT_S = 900.0

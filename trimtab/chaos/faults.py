@@ -29,6 +29,11 @@ class FaultName(StrEnum):
     SLOW_REGION = "slow-region"
     SURGE = "surge"
     KILL_CONTROLLER = "kill-controller"
+    XID = "xid"
+    GPU_LOST = "gpu-lost"
+    GPU_HANG = "gpu-hang"
+    GPU_HOT = "gpu-hot"
+    GPU_HEAL = "gpu-heal"
 
 
 FAULTS = {
@@ -37,6 +42,11 @@ FAULTS = {
     FaultName.SLOW_REGION: "slow every replica of a region to a seventh of its speed; the loop shifts its traffic away",
     FaultName.SURGE: "extra load of real sentences; the loop switches to the light profile and scales out",
     FaultName.KILL_CONTROLLER: "SIGKILL the controller; its successor goes on from the journal",
+    FaultName.XID: "a driver error on a simulated GPU with what it brings along, e.g. `xid 79`: it falls off the bus",
+    FaultName.GPU_LOST: "a simulated GPU answers GPU_IS_LOST; nothing is started there any more",
+    FaultName.GPU_HANG: "every call to a simulated GPU blocks, as in a wedged driver; the others stay fresh",
+    FaultName.GPU_HOT: "a simulated GPU at 93 °C slows its clocks to a third",
+    FaultName.GPU_HEAL: "undo every fault of the simulated GPUs of a host, or of one with --gpu",
 }
 """Name → one line for `trimtab chaos --list`."""
 

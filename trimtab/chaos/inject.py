@@ -9,6 +9,7 @@ from contracts.vocabulary import Region
 from trimtab.api_bodies import Fleet, Replica
 from trimtab.api_client import ControllerApi
 from trimtab.chaos.faults import FaultName, SlowRegion, freeze, kill
+from trimtab.chaos.gpus import GpuTarget, break_gpu
 from trimtab.chaos.processes import NoSuchTargetError, ProcessTree
 from trimtab.load.generator import LoadGenerator, Stream
 from trimtab.load.http1 import Target
@@ -27,6 +28,10 @@ class Injection:
     duration_s: float
     rate_rps: float
     """Of a surge."""
+    host: str = ""
+    """Whose simulated GPU; empty chooses the first."""
+    gpu: int | None = None
+    """Which of them; None is the first, or all when they are healed."""
 
 
 async def inject(injection: Injection, stack: StackState, api: ControllerApi, clock: Clock) -> str:
@@ -45,6 +50,8 @@ async def inject(injection: Injection, stack: StackState, api: ControllerApi, cl
             return await _slow(injection, tree, await api.fleet(), clock)
         case FaultName.SURGE:
             return await _surge(injection, stack, clock)
+        case _:
+            return break_gpu(injection.fault, GpuTarget(injection.host, injection.gpu), injection.target, stack)
 
 
 def listener_of(replica: Replica) -> Listener:

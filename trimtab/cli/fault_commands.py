@@ -16,6 +16,7 @@ from trimtab.demo.report import DemoReport
 from trimtab.demo.run import DemoChoices, demo_settings, run_demo
 from trimtab.demo.scenarios import SCENARIOS
 from trimtab.load.generator import RATE_RPS_MAX
+from trimtab.stack.settings import GPUS_MAX
 
 DEMO_PORT_OFFSET = 2000
 """Beside an `up` that may be running on the usual ports."""
@@ -24,7 +25,9 @@ DEMO_PORT_OFFSET = 2000
 def chaos(
     ctx: typer.Context,
     fault: Annotated[FaultName | None, typer.Argument(help="What to break; `--list` explains each.")] = None,
-    target: Annotated[str, typer.Argument(help="A replica or a region; the first one by default.")] = "",
+    target: Annotated[
+        str, typer.Argument(help="A replica or a region, the first one by default; for xid, its number.")
+    ] = "",
     *,
     duration_s: Annotated[
         float, typer.Option("--for", min=1, max=FAULT_S_MAX, help="Seconds that slow-region and surge last.")
@@ -32,11 +35,16 @@ def chaos(
     rate_rps: Annotated[
         float, typer.Option("--rate", min=0.1, max=RATE_RPS_MAX, help="Requests per second of a surge.")
     ] = 20.0,
+    host: Annotated[str, typer.Option(help="Whose simulated GPU; the first host by default.")] = "",
+    gpu: Annotated[
+        int | None, typer.Option(min=0, max=GPUS_MAX - 1, help="Which simulated GPU; the first by default.")
+    ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="List the faults.")] = False,
 ) -> None:
     """Break one thing in the stack that runs here; then watch it heal with `trimtab why`.
 
     Examples: trimtab chaos --list · trimtab chaos freeze-replica eu-west-a-0 · trimtab chaos slow-region eu-west --for 60
+    · trimtab chaos xid 79 --host eu-west-a --gpu 1 · trimtab chaos gpu-heal
     """
     if list_them or fault is None:
         for name, what in FAULTS.items():
@@ -47,7 +55,7 @@ def chaos(
 
     async def run() -> str:
         async with where.api() as api:
-            return await inject(Injection(fault, target, duration_s, rate_rps), stack, api, SystemClock())
+            return await inject(Injection(fault, target, duration_s, rate_rps, host, gpu), stack, api, SystemClock())
 
     console().print(asyncio.run(run()))
 

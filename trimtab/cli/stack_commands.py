@@ -31,7 +31,9 @@ LINE_BYTES = 400
 def setup(
     ctx: typer.Context,
     voice_dir: VoiceOption = VOICE_DIR,
-    dev: Annotated[bool, typer.Option("--dev", help="Also what the tests and simulated GPUs need (Docker, a C compiler).")] = False,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Also what the tests and simulated GPUs need (Docker, a C compiler).")
+    ] = False,
 ) -> None:
     """Install missing Debian packages and prepare the voice; safe to repeat.
 
@@ -50,6 +52,7 @@ def up(
     regions: Annotated[int, typer.Option(help="How many regions, each with a gateway and an agent.")] = 2,
     replicas: Annotated[int, typer.Option(help="Replicas per region at the start.")] = 2,
     slots: Annotated[int, typer.Option(help="Replicas per region at most: what a scale-out may fill.")] = 3,
+    gpus: Annotated[int, typer.Option(help="Simulated GPUs per host, 0 to 16; see `trimtab chaos --list`.")] = 0,
     controller_set: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: one TRIMTAB_CONTROLLER_ setting; may be repeated.")
     ] = None,
@@ -59,7 +62,7 @@ def up(
 ) -> None:
     """Run the whole system on this machine until Ctrl-C: gateways, replicas, agents, controller, Prometheus and more.
 
-    Examples: trimtab up · trimtab up --detach · trimtab --home /tmp/other up --port-offset 1000
+    Examples: trimtab up · trimtab up --detach --gpus 8 · trimtab --home /tmp/other up --port-offset 1000
     """
     settings = StackSettings(
         home=session(ctx).home,
@@ -69,6 +72,7 @@ def up(
         replicas=replicas,
         slots=slots,
         controller_env=tuple(_name_and_value(pair) for pair in controller_set or []),
+        gpus=gpus,
     )
     out = console()
     plan = assemble(settings, session(ctx).environment)  # also before a detached start: a fault is told at once
@@ -152,6 +156,7 @@ def _foreground_argv(settings: StackSettings) -> list[str]:
         "--regions": settings.regions,
         "--replicas": settings.replicas,
         "--slots": settings.slots,
+        "--gpus": settings.gpus,
     }
     argv = [sys.executable, "-m", "trimtab", "--home", str(settings.home), "up"]
     for name, value in options.items():

@@ -15,6 +15,7 @@ from trimtab.cli.story_render import (
     decision_line,
     evidence_line,
     fleet_table,
+    gpus_table,
     status_lines,
     traffic_table,
 )
@@ -25,7 +26,7 @@ FOLLOW_POLL_S = 1.0
 
 
 def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """Who leads, which replicas serve, where traffic goes; and the processes when the stack runs here.
+    """Who leads, which replicas serve, how their GPUs are, where traffic goes; and the processes when the stack runs here.
 
     Examples: trimtab status · trimtab status --json
     """
@@ -41,6 +42,8 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
         for line in status_lines(state):
             out.print(line)
         out.print(fleet_table(fleet))
+        if (gpus := gpus_table(fleet)) is not None:
+            out.print(gpus)
         out.print(traffic_table(fleet))
         stack = running_state(where.home)
         if stack is not None and where.url is None:

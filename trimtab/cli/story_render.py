@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.markup import escape
 from rich.table import Table
 
-from trimtab.api_bodies import Action, Decision, Fleet, SloList, Status
+from trimtab.api_bodies import Action, Decision, Fleet, Gpu, SloList, Status
 
 KIND_STYLES = {
     "act": "bold cyan",
@@ -63,6 +63,32 @@ def fleet_table(fleet: Fleet) -> Table:
                 f"{replica.address}:{replica.port}",
             )
     return table
+
+
+def gpus_table(fleet: Fleet) -> Table | None:
+    """One row per GPU; None where no host has any. Simulated ones say so in every row."""
+    columns = ("host", "gpu", "state", "temperature", "calls for", "because of", "what it is")
+    table = Table(*columns, title="GPUs", title_justify="left")
+    for host in fleet.hosts:
+        for gpu in host.gpus:
+            if not gpu.uuid:
+                continue  # no device: a host's report that there is no driver
+            table.add_row(
+                host.host,
+                str(gpu.gpu),
+                _gpu_state(gpu),
+                "–" if gpu.temperature_celsius is None else f"{gpu.temperature_celsius:.0f} °C",
+                "–" if gpu.recommended_action == "none" else f"[yellow]{gpu.recommended_action}[/]",
+                gpu.action_source or "–",
+                "[bold magenta]simulated[/]" if gpu.simulated else escape(gpu.model),
+            )
+    return table if table.row_count else None
+
+
+def _gpu_state(gpu: Gpu) -> str:
+    if not gpu.up:
+        return f"[red]{escape(gpu.reason or 'down')}[/]"
+    return "[yellow]slowed[/]" if gpu.slowed else "[green]up[/]"
 
 
 def traffic_table(fleet: Fleet) -> Table:

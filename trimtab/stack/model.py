@@ -7,7 +7,7 @@ starts: unknown dependencies, cycles and two processes on one port are errors of
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.vocabulary import Region
+from contracts.vocabulary import HostId, Region
 
 READY_WITHIN_S = 30.0
 """Longest start of an ordinary program; replicas that load a voice get more from their own plan."""
@@ -108,6 +108,15 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatedGpus:
+    """GPUs of one host that exist in a file only."""
+
+    host: HostId
+    directory: Path
+    gpus: int
+
+
+@dataclass(frozen=True, slots=True)
 class StackPlan:
     """Every process, in an order in which they can start."""
 
@@ -117,6 +126,8 @@ class StackPlan:
     controller: Listener
     scratch: tuple[Path, ...] = ()
     """Directories outside the home (shared memory) that are removed when the stack stops."""
+    simulated_gpus: tuple[SimulatedGpus, ...] = ()
+    """Made afresh at every start of the stack, before its agents."""
 
     def __post_init__(self) -> None:
         _refuse_shared_listeners(self.processes)

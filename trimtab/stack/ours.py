@@ -85,6 +85,7 @@ def agent(blueprint: Blueprint, region: RegionLayout) -> ProcessPlan:
                 if other.region != region.region
             }
         ),
+        **_simulated_gpus(blueprint, region),
     }
     return ProcessPlan(
         name=f"agent-{region.region}",
@@ -98,3 +99,14 @@ def agent(blueprint: Blueprint, region: RegionLayout) -> ProcessPlan:
         ready_within_s=VOICE_LOADS_WITHIN_S,
         stop_grace_s=AGENT_STOP_GRACE_S,
     )
+
+
+def _simulated_gpus(blueprint: Blueprint, region: RegionLayout) -> dict[str, str]:
+    """Where resets and reboots are simulated as well, they need nobody's permission."""
+    if blueprint.layout.settings.gpus == 0:
+        return {}
+    return {
+        "SIMULATED_GPUS": str(blueprint.layout.gpus_dir(region.host)),
+        "ALLOW_GPU_RESET": "true",
+        "ALLOW_REBOOT": "true",
+    }

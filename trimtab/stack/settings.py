@@ -15,6 +15,8 @@ REGION_NAMES = (Region("eu-west"), Region("us-east"), Region("ap-south"), Region
 """As many regions as one machine can sensibly pretend to be."""
 SLOTS_MAX = 16
 """Replicas that one host may run; more says nothing on a single machine."""
+GPUS_MAX = 16
+"""As many as the largest servers have."""
 PORT_OFFSET_MAX = 50_000
 """9901 + 50,000 is still a port."""
 
@@ -54,12 +56,15 @@ class StackSettings:
     scratch_root: Path = SHARED_MEMORY
     controller_env: tuple[tuple[str, str], ...] = ()
     """Further settings of the controller, by field name, e.g. `("BLOCK_S", "2")`."""
+    gpus: int = 0
+    """Simulated GPUs of each host. Real ones are never part of an embedded stack's faults."""
 
     def __post_init__(self) -> None:
         _require("regions", self.regions, 1, len(REGION_NAMES))
         _require("slots", self.slots, 1, SLOTS_MAX)
         _require("replicas", self.replicas, 1, self.slots)
         _require("port_offset", self.port_offset, 0, PORT_OFFSET_MAX)
+        _require("gpus", self.gpus, 0, GPUS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,10 @@ class Layout:
     def eds_dir(self, region: RegionLayout) -> Path:
         """Endpoint assignments of one gateway."""
         return self.scratch / region.region
+
+    def gpus_dir(self, host: HostId) -> Path:
+        """Simulated GPUs of one host."""
+        return self.home / "simulated-gpus" / host
 
     def log(self, name: str) -> Path:
         """One log file per process."""

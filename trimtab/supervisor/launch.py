@@ -20,7 +20,16 @@ from trimtab.supervisor.errors import StackError
 from trimtab.supervisor.home_lock import is_alive, is_owned, owned_home, running_state
 from trimtab.supervisor.preflight import last_lines, refuse_busy_listeners
 from trimtab.supervisor.run import StackSupervisor
-from trimtab.supervisor.state import EndpointRow, GatewayRow, Part, Phase, StackState, read_state, write_state
+from trimtab.supervisor.state import (
+    EndpointRow,
+    GatewayRow,
+    Part,
+    Phase,
+    SimulatedGpusRow,
+    StackState,
+    read_state,
+    write_state,
+)
 
 POLL_S = 0.1
 DETACHED_READY_WITHIN_S = 240.0
@@ -109,6 +118,9 @@ def _supervisor(plan: StackPlan, home: Path, watch: Watch) -> StackSupervisor:
             endpoints=tuple(EndpointRow(name=e.name, url=e.url, purpose=e.purpose) for e in plan.endpoints),
             gateways=tuple(
                 GatewayRow(region=g.region, address=g.listener.address, port=g.listener.port) for g in plan.gateways
+            ),
+            simulated_gpus=tuple(
+                SimulatedGpusRow(host=s.host, directory=s.directory, gpus=s.gpus) for s in plan.simulated_gpus
             ),
             parts=parts,
         )

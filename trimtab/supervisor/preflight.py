@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from agent.simulated_gpus.directory import create_directory
+from agent.simulated_gpus.errors import SimulatedGpusError
 from trimtab.stack.model import Listener, ProcessPlan, RenderedFile, StackPlan
 from trimtab.supervisor.errors import PortBusyError, StackError
 
@@ -59,6 +61,16 @@ def prepare(process: ProcessPlan) -> None:
         _write(file)
     if process.log.exists() and process.log.stat().st_size > LOG_BYTES_MAX:
         set_aside(process.log)
+
+
+def make_simulated_gpus(plan: StackPlan) -> None:
+    """Fresh, healthy hosts for the agents that read them; raises `StackError`."""
+    try:
+        for simulated in plan.simulated_gpus:
+            create_directory(simulated.directory, simulated.gpus)
+    except (SimulatedGpusError, OSError) as error:
+        msg = f"no simulated GPUs: {error}"
+        raise StackError(msg) from error
 
 
 def set_aside(log: Path) -> None:

@@ -17,8 +17,8 @@ from chassis.logs import logger
 from chassis.processes import kill_group, spawn_child, stop_child
 from chassis.retry import Backoff
 from trimtab.stack.model import ProcessPlan, StackPlan
-from trimtab.supervisor.errors import GivenUpError, StartFailedError, first_cause
-from trimtab.supervisor.preflight import last_lines, prepare, set_aside
+from trimtab.supervisor.errors import GivenUpError, StackError, StartFailedError, first_cause
+from trimtab.supervisor.preflight import last_lines, make_simulated_gpus, prepare, set_aside
 from trimtab.supervisor.readiness import wait_ready
 from trimtab.supervisor.state import Part, PartState, Phase
 
@@ -72,7 +72,11 @@ class StackSupervisor:
         for process in self._plan.processes:
             set_aside(process.log)  # so that the end of a log is about this run
         try:
+            await asyncio.to_thread(make_simulated_gpus, self._plan)  # the first time, a compiler works for a second
             await self._keep_all(stop)
+        except StackError as error:
+            self._phase, self._detail = Phase.FAILED, str(error)
+            raise
         except BaseExceptionGroup as failures:
             first = first_cause(failures)
             self._phase, self._detail = Phase.FAILED, str(first)

@@ -62,6 +62,14 @@ class GatewayRow(_Frozen):
     port: int
 
 
+class SimulatedGpusRow(_Frozen):
+    """Simulated GPUs of one host: what `trimtab chaos xid 79` changes."""
+
+    host: str
+    directory: Path
+    gpus: int
+
+
 class StackState(_Frozen):
     """The whole stack."""
 
@@ -73,6 +81,7 @@ class StackState(_Frozen):
     controller_url: str
     endpoints: tuple[EndpointRow, ...]
     gateways: tuple[GatewayRow, ...]
+    simulated_gpus: tuple[SimulatedGpusRow, ...] = ()
     parts: tuple[Part, ...]
 
 
