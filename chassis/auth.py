@@ -24,11 +24,17 @@ class OpenListenerError(Exception):
 
 def role_of(authorization: str | None, tokens: Mapping[Role, str]) -> Role | None:
     """Role of an `Authorization: Bearer …` header, or None when it names no known token."""
-    scheme, _, presented = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer":
+    presented = bearer_of(authorization)
+    if presented is None:
         return None
     matches = [role for role, token in tokens.items() if hmac.compare_digest(token.encode(), presented.encode())]
     return matches[0] if matches else None
+
+
+def bearer_of(authorization: str | None) -> str | None:
+    """The token of an `Authorization: Bearer …` header; None when it is no such header."""
+    scheme, _, presented = (authorization or "").partition(" ")
+    return presented if scheme.lower() == "bearer" else None
 
 
 def refuse_open_listener(address: str, tokens: Mapping[Role, str]) -> None:

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from random import Random, SystemRandom
+from secrets import token_urlsafe
 
 import httpx
 import uvicorn
@@ -29,10 +31,12 @@ from chassis.notify import build_notifier
 from controller.api.factory import create_api
 from controller.api.parts import ApiParts
 from controller.core.policy import Policy
+from controller.credentials import CredentialOffice
 from controller.drivers.agent import AgentOrders
 from controller.drivers.envoy import EnvoyTraffic, Gateway
 from controller.drivers.no_gateways import NoGateways
 from controller.drivers.prometheus_rules import PrometheusRules
+from controller.journal.credentials import SqlCredentials
 from controller.journal.database import Database, open_database
 from controller.journal.sql import SqlJournal
 from controller.journal.stores import SqlIntents, SqlSlos, SqlStory
@@ -48,6 +52,8 @@ from controller.upkeep import Upkeep, forget_old_lines
 
 log = logger(__name__)
 
+TOKEN_BYTES = 32
+"""256 bits: nobody guesses them, and nobody finds two hosts with the same."""
 BACKLOG = 2_048
 """Ten thousand agents may return together after a restart; what does not fit tries again with jitter."""
 OBJECTIVES_EVERY_S = 15.0
@@ -148,6 +154,14 @@ async def _build(
         story=story,
         fleet=hub,
         agents=hub,
+        credentials=CredentialOffice(
+            store=SqlCredentials(database),
+            clock=clock,
+            new_token=partial(token_urlsafe, TOKEN_BYTES),
+            new_id=ids,
+            required=settings.host_credentials_required,
+            life_s=settings.host_credential_life_s,
+        ),
         alerts=AlertInbox(store=story, clock=clock),
         gateways=traffic,
         status=pulse.status,

@@ -16,6 +16,7 @@ from chassis.auth import Role
 from chassis.settings import ProcessSettings, SettingsError
 from contracts.vocabulary import Region
 from controller.core.policy import Policy, PolicyError
+from controller.credentials import LIFE_S_DEFAULT
 
 PREFIX = "TRIMTAB_CONTROLLER_"
 DERIVED = frozenset({"gateways"})
@@ -45,6 +46,10 @@ class ControllerSettings(ProcessSettings):
     agent_token: SecretStr = SecretStr("")
     operator_token: SecretStr = SecretStr("")
     viewer_token: SecretStr = SecretStr("")
+    host_credential_life_s: Annotated[float, Field(ge=60)] = LIFE_S_DEFAULT
+    """How long a host's own credential lives; its agent renews it at half of that."""
+    require_host_credentials: bool | None = None
+    """Whether the agent token, which all hosts share, opens nothing but a credential; None: on every listener but loopback."""
     gateways: tuple[GatewayAddress, ...] = ()
     rules_file: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
     """Where compiled rules go, inside Prometheus' `rule_files`; None leaves Prometheus' rules alone."""
@@ -52,6 +57,12 @@ class ControllerSettings(ProcessSettings):
     """Name in the lease; empty means host:address:port, which no other living process can have."""
     keep_story_s: Annotated[float, Field(ge=3_600)] = KEEP_STORY_S_DEFAULT
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def host_credentials_required(self) -> bool:
+        """As set, or by the listener."""
+        chosen = self.require_host_credentials
+        return not self.address.is_loopback if chosen is None else chosen
 
     @property
     def tokens(self) -> dict[Role, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts.agent_api import HostReport, SyncRequest, SyncResponse
+from contracts.agent_api import CredentialGrant, HostReport, SyncRequest, SyncResponse
 from contracts.serving_api import SloThresholds
 from contracts.vocabulary import HostId, SloId
 from controller.core.actions import ActionId, ActionRecord
@@ -194,6 +194,106 @@ class LoopStatus:
     """How many series are in which state of trust."""
     why_not_ready: str
     """Empty when this process leads and its last tick worked."""
+
+
+# ── who may speak for a host ──────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class HostCredential:
+    """One credential as it is stored: the hash of a token, never the token."""
+
+    host: HostId
+    token_hash: str
+    """SHA-256 in hexadecimal."""
+    issued_unix_s: float
+    expires_unix_s: float
+    used: bool
+    """The host has shown it at least once, so it has received it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRevoked:
+    """An operator shut this host out; only an operator lets it in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialLimit:
+    """As many hosts have credentials as there are places for hosts."""
+
+    hosts_max: int
+
+
+class CredentialStore(Protocol):
+    """Durable memory of credentials. Each method is one transaction that writes its own line of the story."""
+
+    def add_credential(
+        self, credential: HostCredential, former_until_unix_s: float, line: DecisionRecord
+    ) -> HostRevoked | CredentialLimit | None:
+        """Add one; the host's former ones end at `former_until_unix_s` at the latest. None: done."""
+        ...
+
+    def find_credential(self, token_hash: str) -> HostCredential | None:
+        """The credential with this hash; None when there is none any more."""
+        ...
+
+    def use_credential(self, credential: HostCredential) -> None:
+        """The host has it: its former ones end now."""
+        ...
+
+    def revoke_host(self, host: HostId, change: Change) -> int:
+        """End all of the host's credentials and let it have no other; returns how many ended."""
+        ...
+
+    def readmit_host(self, host: HostId, change: Change) -> bool:
+        """Let it join again; False when it was not shut out."""
+        ...
+
+    def revoked_hosts(self) -> frozenset[HostId]:
+        """Every host that is shut out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """The token is the host's own, and valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrongHost:
+    """The token is valid, but another host's."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownToken:
+    """Nobody's token: never issued, ended, expired or revoked."""
+
+
+class CredentialDesk(Protocol):
+    """Gives hosts tokens of their own, and recognises them."""
+
+    @property
+    def required(self) -> bool:
+        """The join token opens nothing but this desk."""
+        ...
+
+    def check(self, host: HostId, token: str) -> KnownHost | WrongHost | UnknownToken:
+        """Whether `token` speaks for `host` now."""
+        ...
+
+    def is_revoked(self, host: HostId) -> bool:
+        """Whether the host is shut out, whatever token it shows."""
+        ...
+
+    def grant(self, host: HostId, proof: str, address: str) -> CredentialGrant | HostRevoked | CredentialLimit:
+        """A new token. `proof` says by what right, and `address` from where, for the story."""
+        ...
+
+    def revoke(self, host: HostId, operator: str) -> None:
+        """Shut the host out at once."""
+        ...
+
+    def readmit(self, host: HostId, operator: str) -> None:
+        """Let it join again."""
+        ...
 
 
 # ── strangers that the API talks to ───────────────────────────────────────────────────────────────────────────────────

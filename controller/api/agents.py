@@ -1,18 +1,19 @@
-"""For agents: the sync. For Prometheus: where agents and replicas can be scraped."""
+"""For agents: the sync, and the credential that it takes. For Prometheus: where agents and replicas can be scraped."""
 
 from typing import Annotated, assert_never
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from contracts.agent_api import SyncRequest, SyncResponse
+from chassis.auth import Role
+from contracts.agent_api import CredentialGrant, SyncRequest, SyncResponse
 from contracts.metric_names import LABEL_HOST, LABEL_REGION, LABEL_REPLICA
 from contracts.serving_api import Problem
 from contracts.vocabulary import HostId, ReplicaState
-from controller.api.access import agent, viewer_or_neighbour
+from controller.api.access import BY_OPERATOR, AgentHost, Operator, agent, applicant, revoked, viewer_or_neighbour
 from controller.api.parts import Parts
 from controller.api.problems import ProblemError, problem
-from controller.stores import HostLimit, NotLeading, Superseded
+from controller.stores import CredentialLimit, HostLimit, HostRevoked, NotLeading, Superseded
 
 DISCOVERY_WARM_UP_S = 10.0
 """After taking the lead, wait for the agents: an empty answer is obeyed and drops every target, a 503 keeps them.
@@ -32,7 +33,7 @@ class TargetGroup(BaseModel):
 
 
 @router.post("/agents/{host}/sync", dependencies=[Depends(agent)], responses={503: {"model": Problem}})
-async def sync(host: Annotated[str, Path(max_length=200)], body: SyncRequest, parts: Parts) -> SyncResponse:
+async def sync(host: AgentHost, body: SyncRequest, parts: Parts) -> SyncResponse:
     """Long poll of one host's agent: report and receipts up, orders and SLO thresholds down.
 
     Answered at once when the host has open orders it has not confirmed, when its thresholds are outdated or its receipts are
@@ -61,6 +62,37 @@ async def sync(host: Annotated[str, Path(max_length=200)], body: SyncRequest, pa
         case HostLimit(hosts_max=hosts_max):
             raise problem(503, f"all {hosts_max} places for hosts are taken", fix="remove hosts, or split the fleet")
     assert_never(answer)
+
+
+@router.post("/agents/{host}/credentials", status_code=201, responses={503: {"model": Problem}})
+def grant_credential(
+    host: AgentHost, request: Request, parts: Parts, proof: Annotated[str, Depends(applicant)]
+) -> CredentialGrant:
+    """A token of this host's own, for the join token, for its former one, or for an operator, who also lets a revoked host
+    join again.
+
+    The token is in this answer and nowhere else. The former one ends when this one is first shown.
+    """
+    if proof == BY_OPERATOR:
+        parts.credentials.readmit(HostId(host), Role.OPERATOR)
+    grant = parts.credentials.grant(HostId(host), proof, request.client.host if request.client else "")
+    match grant:
+        case CredentialGrant():
+            return grant
+        case HostRevoked():
+            raise revoked(host)
+        case CredentialLimit(hosts_max=hosts_max):
+            raise problem(503, f"{hosts_max} hosts have credentials", fix="wait until old ones expire, or revoke hosts")
+    assert_never(grant)
+
+
+@router.delete("/agents/{host}/credentials", status_code=204)
+def revoke_credentials(host: AgentHost, parts: Parts, name: Operator) -> None:
+    """End all credentials of this host, and let it have no other until an operator grants one.
+
+    The host's join token is as compromised as the host: change it as well, which disturbs nobody who has joined.
+    """
+    parts.credentials.revoke(HostId(host), name)
 
 
 @router.get("/discovery/replicas", dependencies=[Depends(viewer_or_neighbour)])

@@ -9,7 +9,16 @@ from fastapi import Depends, Request
 from chassis.auth import Role
 from chassis.clock import Clock
 from controller.ports import FleetSource
-from controller.stores import AgentDesk, AlertReceiver, GatewayViewer, IntentStore, LoopStatus, SloStore, Story
+from controller.stores import (
+    AgentDesk,
+    AlertReceiver,
+    CredentialDesk,
+    GatewayViewer,
+    IntentStore,
+    LoopStatus,
+    SloStore,
+    Story,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +33,7 @@ class ApiParts:
     story: Story
     fleet: FleetSource
     agents: AgentDesk
+    credentials: CredentialDesk
     alerts: AlertReceiver
     gateways: GatewayViewer
     status: Callable[[], LoopStatus]

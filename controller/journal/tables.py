@@ -117,3 +117,23 @@ reflexes = Table(
     Column("seq", BigInteger, nullable=False),
     UniqueConstraint("host", "boot_id", "seq", name="uq_reflexes_host_boot_seq"),
 )
+
+host_credentials = Table(
+    "host_credentials",
+    metadata,
+    Column("line", _BIG, primary_key=True),
+    Column("host", String(ID_CHARS_MAX), nullable=False, index=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("issued_unix_s", Float(53), nullable=False),
+    Column("expires_unix_s", Float(53), nullable=False),
+    Column("used", Boolean, nullable=False),
+)
+"""Never a token, only its SHA-256: whoever reads the database, or a copy of it, cannot speak for a host."""
+
+revoked_hosts = Table(
+    "revoked_hosts",
+    metadata,
+    Column("host", String(ID_CHARS_MAX), primary_key=True),
+    Column("at_unix_s", Float(53), nullable=False),
+    Column("operator", String(ID_CHARS_MAX), nullable=False),
+)

@@ -65,3 +65,16 @@ def test_an_empty_rules_file_means_that_prometheus_rules_are_not_ours(monkeypatc
 def test_no_knob_hides_a_setting_of_the_process() -> None:
     own = set(ControllerSettings.model_fields) - {"gateways"}
     assert not own & {field.name for field in dataclasses.fields(Policy)}
+
+
+@pytest.mark.parametrize(
+    ("address", "chosen", "required"),
+    [("127.0.0.1", None, False), ("10.0.0.1", None, True), ("10.0.0.1", "false", False), ("127.0.0.1", "true", True)],
+)
+def test_hosts_need_credentials_of_their_own_on_every_listener_but_loopback_unless_told(
+    monkeypatch: pytest.MonkeyPatch, address: str, chosen: str | None, required: bool
+) -> None:
+    monkeypatch.setenv("TRIMTAB_CONTROLLER_ADDRESS", address)
+    if chosen is not None:
+        monkeypatch.setenv("TRIMTAB_CONTROLLER_REQUIRE_HOST_CREDENTIALS", chosen)
+    assert ControllerSettings.read().host_credentials_required is required
