@@ -386,9 +386,15 @@ def _look_once_more(action: MachineAction, record: ActionRecord, facts: Facts) -
 
 
 def _reset(action: ResetGpu, record: ActionRecord, facts: Facts) -> State:
-    """Done by the agent's word; without an answer, by the GPU being fit after the order has become void."""
-    if any(facts.receipts[key].status is ReceiptStatus.DONE for key in record.order_keys if key in facts.receipts):
-        return Executed()
+    """Tried, by the agent's word; without an answer, by the GPU being fit after the order has become void.
+
+    The agent calls a reset failed when the GPU is unfit afterwards. It was tried all the same, and that is for verifying to
+    judge; only one that was refused never happened.
+    """
+    receipts = [facts.receipts[key] for key in record.order_keys if key in facts.receipts]
+    tried = [receipt for receipt in receipts if receipt.status in {ReceiptStatus.DONE, ReceiptStatus.FAILED}]
+    if tried:
+        return Executed(tried[0].detail)
     found = facts.fleet.gpu(action.gpu)
     fit = found is not None and found[1].fit and _is_heard(action.host, facts) and _is_void(record, facts)
     return _or_lost(fit, "no reset was seen", record, facts)

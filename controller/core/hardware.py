@@ -8,7 +8,7 @@ telemetry: a stuck driver call is no reason to stop replicas that answer.
 from collections.abc import Iterable
 
 from contracts.vocabulary import GpuAction, HostId
-from controller.core.actions import ActionKind
+from controller.core.actions import ActionKind, Verdict
 from controller.core.findings import Cause, Evidence, Finding
 from controller.core.fitness import Unfit
 from controller.core.fleet import Fleet, Host, Replica
@@ -63,10 +63,10 @@ def needs_reboot(host: Host, ledger: Ledger, policy: Policy, now_unix_s: float) 
 
 
 def _resets_are_spent(gpu: Gpu, ledger: Ledger, policy: Policy, now_unix_s: float) -> bool:
-    """The last one did not help, or there were as many as a day allows."""
+    """The last one did not help, or there were as many as a day allows; one that failed was refused, and never happened."""
     tried = ledger.tried(ActionKind.RESET_GPU, gpu.uuid, now_unix_s - policy.history_s)
-    ordered = [record for record in tried if record.order_keys]
-    return bool(ordered) and (ordered[-1].verdict in UNHELPFUL or len(ordered) >= policy.gpu_resets_max_per_day)
+    done = [record for record in tried if record.verdict is not Verdict.FAILED]
+    return bool(done) and (done[-1].verdict in UNHELPFUL or len(done) >= policy.gpu_resets_max_per_day)
 
 
 # ── findings ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,10 +7,11 @@ control loops start to swing. What an operator moved by hand stays where it was 
 from collections.abc import Iterator
 
 from contracts.vocabulary import Region, ReplicaState
-from controller.core.actions import ActionKind, ActionRecord, Stage, Verdict
+from controller.core.actions import Action, ActionKind, ActionRecord, Stage, Verdict
 from controller.core.capacity import FULL_PROFILE, RegionLoad, region_is_light
 from controller.core.diagnosis import slowest_replica
 from controller.core.fleet import Fleet, Replica
+from controller.core.hardware import slowed_by
 from controller.core.ledger import COMPENSATION, LOOP, PROFILE, SCALE, TRAFFIC, regions_of, unhelpful_streak
 from controller.core.plans import Plan, restart, scale_in, scale_out, switch_profile, toward_home
 from controller.core.situation import Situation
@@ -71,7 +72,17 @@ def _sick_replica(load: RegionLoad, situation: Situation) -> Plan | None:
     if replica is None or situation.ledger.tried(ActionKind.RESTART, replica.id, since_unix_s):
         return None
     cause = f"{replica.id} works more slowly than its peers and made the last step home fail."
-    return Plan(restart(replica, graceful=True), cause, (("step", last.id),))
+    action = _repair(replica, load, situation)
+    return Plan(action, cause, (("step", last.id),)) if action is not None else None
+
+
+def _repair(replica: Replica, load: RegionLoad, situation: Situation) -> Action | None:
+    """A restart; or, where heat slows its GPU down, which no restart cures, another replica before this one goes."""
+    if not slowed_by(replica, situation.fleet):
+        return restart(replica, graceful=True)
+    if load.ready > situation.policy.replicas_min_of(load.region):
+        return scale_in(replica)
+    return scale_out(situation.fleet, load.region, situation.policy, situation.shunned())
 
 
 def _traffic_home(load: RegionLoad, situation: Situation) -> Plan | None:

@@ -104,7 +104,7 @@ def machine_attempts_are_left(question: Question) -> Refusal | None:
     ordered = sum(bool(record.order_keys) for record in tried)
     if ordered < attempts_max:
         return None
-    return NeedsInspection(action.because, f"{'reset' if is_reset else 'rebooted'} {ordered}× in 24 h to no avail")
+    return NeedsInspection(action.because, f"a {'reset' if is_reset else 'reboot'} was ordered {ordered}× in 24 h")
 
 
 def why_never(question: Question) -> Refusal | None:

@@ -31,7 +31,6 @@ _REFLEXES = {
     ReflexKind.RESTART_CRASHED: "restarted crashed replica",
     ReflexKind.RESTART_XID: "restarted, after a driver error on its GPU, replica",
     ReflexKind.QUARANTINE: "gave up on replica",
-    ReflexKind.WITHHOLD: "does not restart, because of its GPU, replica",
     ReflexKind.WITHHOLD: "did not restart, while its GPU is unfit, replica",
 }
 

@@ -61,12 +61,21 @@ class Situation:
         )
 
     def reboot_is_planned(self, host: Host) -> bool:
-        """A GPU of it needs a reboot, and nothing but work still running there stands against that."""
+        """A GPU of it needs a reboot, and all that stands against that is work for which there is room elsewhere."""
         doomed = needs_reboot(host, self.ledger, self.policy, self.now_unix_s)
-        if not doomed:
+        if not doomed or not self._has_room_without(host):
             return False
         action = reboot_host(host, doomed[0].trouble(host.id))
         return why_never(Question(action, self.fleet, self.ledger, self.policy, self.now_unix_s)) is None
+
+    def _has_room_without(self, host: Host) -> bool:
+        """What serves on the other hosts of its region, and could be started there, is enough."""
+        region, load = host.locality.region, self.load(host.locality.region)
+        others = [other for other in self.fleet.hosts_in(region) if other.id != host.id]
+        serving = sum(replica.ready for other in others for replica in other.replicas)
+        startable = sum(len(other.free_slots) for other in others if other.can_start)
+        needed = load.needed(self.policy.utilisation_max) if load is not None else 0
+        return serving + startable >= max(needed, self.policy.replicas_min_of(region))
 
     def _is_shunned(self, host: Host, subjects: set[str]) -> bool:
         trusted = [gpu for gpu in host.gpus if gpu.fit and gpu.uuid not in subjects]

@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from contracts.vocabulary import Region, SloId
+from contracts.vocabulary import MACHINE_ORDERS, Region, SloId
 from controller.core.policy import Policy
 from controller.core.tick import Phases
 from controller.drivers.simulated import SimulatedReplicas, SimulatedTraffic
@@ -22,6 +22,8 @@ TWO_REGIONS = (
     RegionPlan(Region("eu-west"), hosts=2, replicas_per_host=2, slots_per_host=3, rps=16.0),
     RegionPlan(Region("us-east"), hosts=2, replicas_per_host=2, slots_per_host=3, rps=14.0),
 )
+TWO_GPU_REGIONS = tuple(replace(plan, gpus_per_host=3, permits=MACHINE_ORDERS) for plan in TWO_REGIONS)
+"""The same with a GPU for every slot, on hosts that permit everything."""
 BRISK = Policy(
     block_s=5.0,
     calm_s=60.0,
@@ -36,8 +38,14 @@ BRISK = Policy(
     order_ttl_s=10.0,
     breaker_s=120.0,
     replicas_min=4,
+    gpu_fit_s=20.0,
+    gpu_reset_within_s=40.0,
+    host_reboot_within_s=300.0,
+    verify_gpu_s=20.0,
 )
 """The limits of production with shorter waits, so that a whole story fits into ten simulated minutes."""
+TRUSTED = replace(BRISK, gpu_reset_allowed=True, host_reboot_allowed=True)
+"""The same, and machines may be touched."""
 
 
 class Crash(BaseException):
@@ -85,6 +93,8 @@ class Script:
     crash_after: frozenset[int] = frozenset()
     checks_epochs: bool = True
     """False makes agents obey any leader."""
+    guards: bool = True
+    """False makes agents touch machines, and start on GPUs, whenever they are told to."""
 
 
 class Rehearsal:
@@ -93,7 +103,11 @@ class Rehearsal:
     def __init__(self, script: Script, journal: MemoryJournal | None = None) -> None:
         self.script = script
         self.world = SimulatedWorld(
-            script.regions, seed=script.seed, faults=Faults(script.faults), checks_epochs=script.checks_epochs
+            script.regions,
+            seed=script.seed,
+            faults=Faults(script.faults),
+            checks_epochs=script.checks_epochs,
+            guards=script.guards,
         )
         self.journal = journal or MemoryJournal()
         self.journal.put_slos((Slo(id=SloId(SLO), objective=0.95, threshold_s=THRESHOLD_S),))

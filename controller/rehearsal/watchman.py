@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from contracts.vocabulary import FULL_FP32, Region, ReplicaId
-from controller.core.actions import ActionRecord, Restart, Stage
+from controller.core.actions import ActionRecord, RebootHost, ResetGpu, Restart, Stage
 from controller.core.ledger import LOOP, taken_from
 from controller.core.policy import Policy
 from controller.journal.memory import MemoryJournal
+from controller.rehearsal.machines import MachineWatch
 from controller.simulation.faults import FaultKind
 from controller.simulation.replicas import SERVICE_S
 from controller.simulation.world import SimulatedWorld
@@ -33,12 +34,23 @@ class Watchman:
     demand: list[tuple[float, dict[Region, float]]] = field(default_factory=list)
     served_s: dict[ReplicaId, float] = field(default_factory=dict)
     """When each replica last served."""
+    machines: MachineWatch = field(init=False)
 
-    @property
-    def open_s_max(self) -> float:
+    def __post_init__(self) -> None:
+        self.machines = MachineWatch(self.world, self.policy)
+
+    def open_s_max(self, record: ActionRecord) -> float:
         """Longest life of an action: every stage at its limit, one verification, and a few ticks between them."""
         p = self.policy
-        return p.drain_s + p.ready_within_s + max(p.verify_s, p.verify_restart_s) + 3 * p.block_s + 6 * p.tick_s
+        match record.action:
+            case ResetGpu():
+                answered_s = p.gpu_reset_within_s
+            case RebootHost():
+                answered_s = p.host_reboot_within_s
+            case _:
+                answered_s = p.ready_within_s
+        verify_s = max(p.verify_s, p.verify_restart_s, p.verify_gpu_s)
+        return p.drain_s + answered_s + verify_s + 3 * p.block_s + 6 * p.tick_s
 
     def check(self) -> None:
         """Raise `ViolatedError` when anything is wrong now."""
@@ -51,9 +63,13 @@ class Watchman:
         self._executions_are_clean({record.id for record in actions})
         self._hosts_are_disrupted_once(open_)
         self._nothing_is_open_for_ever(open_)
+        for wrong in self.machines.wrong_now(actions):
+            raise ViolatedError(wrong)
         for record in actions:
             if record.id not in self.known:
                 self.known.add(record.id)
+                if wrong := self.machines.wrong_at_its_beginning(record):
+                    raise ViolatedError(wrong)
                 self._capacity_is_kept(record, open_)
                 self._nothing_is_done_blindly(record)
                 self._the_sick_are_treated(record)
@@ -113,7 +129,7 @@ class Watchman:
     def _nothing_is_open_for_ever(self, open_: list[ActionRecord]) -> None:
         for record in open_:
             age_s = self.world.clock.now_unix_s() - record.intended_unix_s
-            if age_s > self.open_s_max:
+            if age_s > self.open_s_max(record):
                 msg = f"{record.id} ({record.action.kind}) is open for {age_s:.0f} s, in {record.stage}"
                 raise ViolatedError(msg)
 
@@ -142,7 +158,9 @@ class Watchman:
             self.world.faults.active(FaultKind.SICK_DEVICE, self.world.now_s - ago_s, action.replica)
             for ago_s in (0.0, DEMAND_MEMORY_S)
         )
-        if replica is not None and replica.serves and replica.slowness <= 1.0 and not was_sick:
+        if replica is None or not replica.serves or replica.slowness > 1.0:
+            return
+        if not was_sick and not self.machines.was_hot(replica):
             msg = f"{action.kind} of {action.replica}, which is well"
             raise ViolatedError(msg)
 
