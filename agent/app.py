@@ -32,6 +32,7 @@ from agent.pages import build_pages
 from agent.parts import (
     build_gpus,
     build_tools,
+    gpu_sources,
     identity_of_boot,
     replica_specs,
     sync_url,
@@ -132,7 +133,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock, boot_id=machine.boot_id())
     journal.open()
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX), trust_env=False)
-    gpus = build_gpus(settings, clock, rng, environment)
+    gpus = build_gpus(gpu_sources(settings, environment, machine), clock, rng, degradations)
     places = GpuPlaces(fitness=gpus.ledger, use=gpus.ledger, per_replica=settings.gpus_per_replica)
     runtime = build_runtime(
         settings, clock=clock, rng=rng, environment=environment, degradations=degradations, places=places

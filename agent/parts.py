@@ -2,25 +2,26 @@
 
 import random
 from collections.abc import Mapping
-from importlib.resources import files
 
 import httpx
-import yaml
 
 from agent.actuator import Actuator
 from agent.board import Board
 from agent.control import HttpReplicaControl
-from agent.core.xid import XidTable, parse_table
+from agent.degradation import Degradations
 from agent.journal import FileJournal
 from agent.machine_parts import machine_policy
 from agent.medic import HealerTools
 from agent.places import GpuPlaces
-from agent.ports import ReplicaSpec, Runtime
-from agent.probes.gpu import GpuWatch
+from agent.ports import Machine, ReplicaSpec, Runtime
+from agent.probes.gpu import GpuSources, GpuWatch
+from agent.probes.gpu_memory import GpuMemoryFile
+from agent.probes.kernel_log import KERNEL_LOG
 from agent.probes.process import HttpProber
 from agent.report import HostIdentity
 from agent.settings import AgentSettings
 from agent.simulated_gpus.directory import reader_environment
+from agent.xid_table import shipped_table
 from chassis.clock import Clock
 
 
@@ -56,12 +57,21 @@ def build_tools(
     )
 
 
-def build_gpus(settings: AgentSettings, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> GpuWatch:
-    """The watch over this host's GPUs, over their absence, or over simulated ones."""
-    log_path = settings.state_dir / "logs" / "nvml.log"
-    if settings.simulated_gpus is not None:
-        environment = reader_environment(settings.simulated_gpus, environment)
-    return GpuWatch(clock=clock, rng=rng, table=xid_table(), env=environment, log_path=log_path)
+def gpu_sources(settings: AgentSettings, environment: Mapping[str, str], machine: Machine) -> GpuSources:
+    """Where this host's GPUs are looked for, or simulated ones: of those the kernel knows nothing."""
+    simulated = settings.simulated_gpus
+    return GpuSources(
+        env=environment if simulated is None else reader_environment(simulated, environment),
+        log_path=settings.state_dir / "logs" / "nvml.log",
+        memory=GpuMemoryFile(settings.state_dir / "gpus.json"),
+        boot_id=machine.boot_id,
+        kernel_log=KERNEL_LOG if simulated is None else None,
+    )
+
+
+def build_gpus(sources: GpuSources, clock: Clock, rng: random.Random, degradations: Degradations) -> GpuWatch:
+    """The watch over this host's GPUs, or over their absence."""
+    return GpuWatch(sources=sources, table=shipped_table(), clock=clock, rng=rng, degradations=degradations)
 
 
 def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentity:
@@ -80,8 +90,3 @@ def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentit
 def sync_url(settings: AgentSettings) -> str:
     """Where this host reports."""
     return f"{str(settings.controller_url).rstrip('/')}/api/v1/agents/{settings.host_id}/sync"
-
-
-def xid_table() -> XidTable:
-    """The table that ships with the package."""
-    return parse_table(yaml.safe_load(files("agent").joinpath("data/xid_actions.yaml").read_text(encoding="utf-8")))

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.board import Board, Unit
+from agent.core.gpu import gpu_reports
 from agent.degradation import Degradations
 from agent.ports import LOG_TAIL_LINES_MAX, HostMemory
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
 from agent.reflexes import ReflexLog
 from chassis.clock import Clock
-from contracts.agent_api import GpuReport, HostReport, ReplicaReport
+from contracts.agent_api import HostReport, ReplicaReport
 from contracts.vocabulary import HostId, OrderKind, Region, ReplicaState
 
 TROUBLED_STATES = frozenset({ReplicaState.HUNG, ReplicaState.CRASHED, ReplicaState.QUARANTINED})
@@ -62,30 +63,13 @@ class Reporter:
             agent_port=who.port,
             replicas=tuple(replica_report(unit, now_s) for unit in units if unit.generation > 0 or unit.running),
             free_slots=tuple(unit.spec.replica for unit in units if not unit.running and unit.claimed_by is None),
-            gpus=self._gpus(now_s),
+            gpus=gpu_reports(self.gpus.newest(now_s), self.gpus.driver),
             reflexes=self.reflexes.newest(),
             cpu_utilization_ratio=None if load is None else load.cpu_utilization_ratio,
             epoch_seen=self.memory.epoch_seen,
             degraded=self.degradations.current(),
             region_rtts_s=dict(self.rtts_s),
             machine_orders=who.machine_orders,
-        )
-
-    def _gpus(self, now_s: float) -> tuple[GpuReport, ...]:
-        driver = self.gpus.driver
-        if not driver.up:
-            return (GpuReport(gpu=0, uuid="", up=False, reason=driver.reason),)
-        return tuple(
-            GpuReport(
-                gpu=gpu.gpu,
-                uuid=gpu.uuid,
-                up=gpu.up,
-                reason=gpu.reason,
-                utilization_ratio=gpu.values.get("utilization_ratio"),
-                temperature_celsius=gpu.values.get("temperature_celsius"),
-                recommended_action=gpu.recommended_action,
-            )
-            for gpu in self.gpus.newest(now_s)
         )
 
 

@@ -19,10 +19,10 @@ PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """Runs in the child between fork and exec: ask for SIGKILL on the parent's death, and close the race before it."""
+def die_with_parent(parent_pid: int, death_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Runs in the child between fork and exec: ask for a signal on the parent's death, and close the race before it."""
     if _LIBC is not None:
-        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(PR_SET_PDEATHSIG, death_signal)
     if os.getppid() != parent_pid:
         os._exit(1)
 
@@ -34,8 +34,11 @@ async def spawn_child(
     log_path: Path,
     stdin_pipe: bool = False,
     stdout_pipe: bool = False,
+    death_signal: signal.Signals = signal.SIGKILL,
 ) -> asyncio.subprocess.Process:
     """Start `argv` with exactly `env`, appending stdout and stderr to `log_path`; `stdout_pipe` keeps stdout for the caller.
+
+    `death_signal` comes when this process dies; a child that must leave tidily takes a polite one.
 
     Raises `RuntimeError` off the main thread and `OSError` when the program cannot be started.
     """
@@ -52,7 +55,7 @@ async def spawn_child(
             stdout=asyncio.subprocess.PIPE if stdout_pipe else log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: die_with_parent(parent_pid),
+            preexec_fn=lambda: die_with_parent(parent_pid, death_signal),
         )
 
 

@@ -5,18 +5,28 @@ counts of Xids, throttle seconds, the recommended action. What is not known is a
 base units, and the name of every value ends in its unit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contracts.agent_api import GpuReport
 from contracts.vocabulary import GpuAction, GpuUuid
 
-PROCESSES_MAX = 64
-"""Of one GPU; those that hold the most memory are kept. More is a leak of processes, not a workload."""
 SIMULATED_MARK = "simulated"
 """A stand-in driver carries this word in its version, so that its figures are never taken for a real device's."""
 SLOWING_REASONS = frozenset({"hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown"})
 """Clock event reasons that are trouble. `sw_power_cap` is not: healthy, busy devices assert it all day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Whether NVML answers."""
+
+    up: bool
+    reason: str = ""
+    """Why not: library_not_found on a host without a GPU, driver_not_loaded, worker_silent, …"""
+    version: str = ""
+    gpus: int = 0
+    """How many it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +157,10 @@ def gpu_report(gpu: Gpu) -> GpuReport:
         model=gpu.model,
         simulated=gpu.simulated,
     )
+
+
+def gpu_reports(gpus: Sequence[Gpu], driver: Driver) -> tuple[GpuReport, ...]:
+    """Every GPU ever seen; on a host without any, one line that says why the driver does not answer."""
+    if not gpus and not driver.up:
+        return (GpuReport(gpu=0, uuid="", up=False, reason=driver.reason),)
+    return tuple(gpu_report(gpu) for gpu in gpus)

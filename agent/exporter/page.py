@@ -4,7 +4,7 @@ A family's samples are (labels, value) pairs. Labels that many samples share are
 text, `joined` appends to it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from agent.core.histogram import Histogram
 
@@ -25,10 +25,16 @@ class Page:
     def family(self, name: str, kind: str, samples: Iterable[Sample]) -> None:
         """One metric with all its samples; without samples it is left out."""
         lines = [
-            f"{name}{{{text}}} {_number(value)}" if text else f"{name} {_number(value)}"
+            f"{name}{{{text}}} {number(value)}" if text else f"{name} {number(value)}"
             for labels, value in samples
             for text in (labels if isinstance(labels, str) else label_text(labels),)
         ]
+        if lines:
+            self._lines.append(f"# TYPE {name} {kind}")
+            self._lines += lines
+
+    def rendered(self, name: str, kind: str, lines: Sequence[str]) -> None:
+        """The same for samples that are lines already: for sections with hundreds of them."""
         if lines:
             self._lines.append(f"# TYPE {name} {kind}")
             self._lines += lines
@@ -48,9 +54,9 @@ class Page:
             text = label_text(labels)
             prefix, braces = (f"{text}," if text else ""), (f"{{{text}}}" if text else "")
             for bound, count in histogram.cumulative():
-                lines.append(f'{name}_bucket{{{prefix}le="{_number(bound)}"}} {count}')
+                lines.append(f'{name}_bucket{{{prefix}le="{number(bound)}"}} {count}')
             lines.append(f'{name}_bucket{{{prefix}le="+Inf"}} {histogram.count}')
-            lines.append(f"{name}_sum{braces} {_number(histogram.sum_s)}")
+            lines.append(f"{name}_sum{braces} {number(histogram.sum_s)}")
             lines.append(f"{name}_count{braces} {histogram.count}")
         if lines:
             self._lines.append(f"# TYPE {name} histogram")
@@ -78,6 +84,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As short as it can be read back exactly."""
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)

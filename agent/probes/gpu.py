@@ -1,184 +1,161 @@
-"""The parent's side of the NVML worker: newest sample per GPU, counts of Xids, and the worker's life.
+"""The watch over this host's GPUs: keeps a worker and the kernel log read, and what they say in one ledger.
 
-A sample older than three intervals is *stale*: its values are dropped rather than served old, and the GPU is down with
-that reason. Counters live here, so that a new worker does not reset them. A worker stuck in the driver cannot be
-killed; it is abandoned and counted, and after `ABANDONED_MAX` of them no more are started.
+Nothing here touches NVML or waits for it, so every reader gets its answer at once, whatever hangs. Counters live in the
+ledger and survive workers; what the agent must not forget when it is restarted itself is kept in a small file.
 """
 
 import asyncio
-import json
 import random
-import sys
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.core.xid import XidTable, recommend
+from agent.core.gpu import Driver, Gpu
+from agent.core.xid import XidTable
+from agent.degradation import Degradations
+from agent.probes.gpu_facts import FactError, parse_fact
+from agent.probes.gpu_ledger import LIBRARY_NOT_FOUND, GpuLedger
+from agent.probes.gpu_memory import GpuMemoryFile
+from agent.probes.gpu_worker import ABANDONED_MAX, WorkerEnd, WorkerLife
+from agent.probes.kernel_log import KernelLog
 from chassis.clock import Clock
 from chassis.logs import logger
-from chassis.processes import kill_group, spawn_child
-from chassis.retry import Backoff
-from contracts.vocabulary import GpuAction
+from contracts.vocabulary import GpuUuid
 
 log = logger(__name__)
-WORKER_ARGV = (sys.executable, "-m", "agent.probes.nvml")
-SAMPLE_AGE_S_MAX = 3.0
-"""Three intervals of a second: one late sample is no fault."""
-SILENCE_S_MAX = 10.0
-"""No line from any GPU for this long: the worker itself is stuck, or every GPU is."""
-KILL_WAIT_S = 1.0
-"""A killed process is gone in milliseconds, or sits in the driver."""
-ABANDONED_MAX = 3
-"""Each costs 20 MB that only a reboot gives back."""
-LINE_BYTES_MAX = 65_536
-XIDS_KEPT = 64
-"""Newest Xids of the host that the recommendation considers; a storm of one kind does not need more."""
-XID_RECENT_S = 600.0
-"""Ten minutes: an older event was acted on, or was harmless."""
+LOOK_INTERVAL_S = 1.0
+"""How soon a change is on disk, and a reboot noticed that only rebooted simulated GPUs."""
+ENDED = {
+    WorkerEnd.CRASHED: "worker_crashed",
+    WorkerEnd.EXITED: "worker_ended",
+    WorkerEnd.SILENT: "worker_silent",
+    WorkerEnd.GARBLED: "worker_garbled",
+    WorkerEnd.NOT_STARTED: "worker_not_started",
+}
+"""What the end of a worker says about the driver, until the next one speaks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
-    """Whether NVML answers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSources:
+    """Where the watch looks."""
 
-    up: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU now; no values when it is not up."""
-
-    gpu: int
-    uuid: str
-    up: bool
-    reason: str
-    sample_age_s: float
-    values: Mapping[str, float]
-    recommended_action: GpuAction
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    at_s: float
-    uuid: str
-    up: bool
-    reason: str
-    values: Mapping[str, float]
+    env: Mapping[str, str]
+    """Of the worker: decides which NVML library it finds."""
+    log_path: Path
+    """Where the worker's own complaints go."""
+    memory: GpuMemoryFile
+    boot_id: Callable[[], str]
+    """Names this boot of the host; another value means that every device started afresh."""
+    kernel_log: Path | None
+    """None where the GPUs are simulated: the kernel knows nothing of those."""
 
 
 @dataclass(slots=True)
 class GpuWatch:
-    """Runs workers and keeps what they say."""
+    """Runs for as long as the agent; readers use `ledger`, `driver` and `newest`."""
 
+    sources: GpuSources
+    table: XidTable
     clock: Clock
     rng: random.Random
-    table: XidTable
-    env: Mapping[str, str]
-    log_path: Path
-    argv: tuple[str, ...] = WORKER_ARGV
-    backoff: Backoff = field(default_factory=lambda: Backoff(base_s=2.0, cap_s=300.0))
-    """Up to five minutes: a host without a GPU starts a worker that seldom, and a returning driver is found that late."""
-    driver: Driver = field(default_factory=lambda: Driver(up=False, reason="not_yet_known"))
-    xids_total: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """Events per (gpu, xid)."""
-    abandoned: int = 0
-    _samples: dict[int, _Sample] = field(default_factory=dict)
-    _recent_xids: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=XIDS_KEPT))
-    """(monotonic time, gpu, xid)."""
+    degradations: Degradations
+    ledger: GpuLedger = field(init=False)
+    workers: WorkerLife = field(init=False)
+    kernel_log: KernelLog | None = field(init=False)
+    _boot_id: str = field(init=False)
+    _saved: int = 0
+
+    def __post_init__(self) -> None:
+        self.ledger = GpuLedger(clock=self.clock, table=self.table)
+        self.workers = WorkerLife(
+            clock=self.clock,
+            rng=self.rng,
+            env=self.sources.env,
+            log_path=self.sources.log_path,
+            take=self.take,
+            ended=self._worker_ended,
+            is_absent=lambda: self.driver.reason == LIBRARY_NOT_FOUND,
+        )
+        path = self.sources.kernel_log
+        self.kernel_log = (
+            None if path is None else KernelLog(clock=self.clock, take=self.ledger.take_kernel_record, path=path)
+        )
+        self._boot_id = ""
 
     async def run(self) -> None:
-        """Keep a worker running until too many are stuck in the driver."""
-        failures = 0
-        while self.abandoned < ABANDONED_MAX:
-            started_s = self.clock.monotonic_s()
-            await self._run_worker()
-            failures = 1 if self.clock.monotonic_s() - started_s > self.backoff.cap_s else failures + 1
-            await self.clock.sleep(self.backoff.delay_s(failures, self.rng))
-        self.driver = Driver(up=False, reason="workers_stuck")
-        log.error("gpu_watch_gave_up", abandoned=self.abandoned)
+        """Watch for ever."""
+        self._boot_id = self.sources.boot_id()
+        self.ledger.recall(self.sources.memory.load(self._boot_id))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.workers.run())
+            if self.kernel_log is not None:
+                group.create_task(self.kernel_log.run())
+            group.create_task(self._remember())
+
+    @property
+    def driver(self) -> Driver:
+        """Whether NVML answers."""
+        return self.ledger.driver
 
     def newest(self, now_s: float) -> tuple[Gpu, ...]:
-        """Every GPU ever seen, by index."""
-        return tuple(self._gpu(index, sample, now_s) for index, sample in sorted(self._samples.items()))
+        """Every GPU ever seen, in PCI order."""
+        return self.ledger.newest(now_s)
 
-    def xid_counts(self, index: int) -> dict[int, int]:
-        """Events of one GPU per Xid, with a zero for every Xid of the table: a first event has to have a zero before it."""
-        seen = {xid: count for (gpu, xid), count in self.xids_total.items() if gpu == index}
-        return dict.fromkeys(sorted(self.table.rules), 0) | seen
+    def released(self) -> AbstractAsyncContextManager[None]:
+        """No worker holds the driver inside; a fresh one starts after it. For the reset of a GPU."""
+        return self.workers.released()
 
-    def _gpu(self, index: int, sample: _Sample, now_s: float) -> Gpu:
-        stale = now_s - sample.at_s > SAMPLE_AGE_S_MAX
-        up = sample.up and not stale
-        recovery = sample.values.get("recovery_action")
-        xids = [xid for at_s, gpu, xid in self._recent_xids if gpu == index and now_s - at_s < XID_RECENT_S]
-        return Gpu(
-            gpu=index,
-            uuid=sample.uuid,
-            up=up,
-            reason="stale" if stale else sample.reason,
-            sample_age_s=now_s - sample.at_s,
-            values=sample.values if up else {},
-            recommended_action=recommend(xids, None if recovery is None else int(recovery), self.table),
-        )
+    def renew(self) -> None:
+        """Ask the driver through a fresh worker from now on."""
+        self.workers.renew()
 
-    async def _run_worker(self) -> None:
-        worker = await spawn_child(self.argv, env=self.env, log_path=self.log_path, stdin_pipe=True, stdout_pipe=True)
-        try:
-            await self._listen(worker)
-        finally:
-            await self._end(worker)
-        if self.driver.up:
-            self.driver = Driver(up=False, reason="worker_ended")
-
-    async def _listen(self, worker: asyncio.subprocess.Process) -> None:
-        if worker.stdout is None:
-            return
-        while True:
-            try:
-                async with asyncio.timeout(SILENCE_S_MAX):
-                    line = await worker.stdout.readline()
-            except TimeoutError:
-                log.warning("gpu_worker_silent", seconds=SILENCE_S_MAX)
-                return
-            except ValueError:
-                log.warning("gpu_worker_line_too_long")
-                return
-            if not line:
-                return
-            self.take(line)
-
-    async def _end(self, worker: asyncio.subprocess.Process) -> None:
-        if worker.returncode is None:
-            kill_group(worker.pid)
-        try:
-            async with asyncio.timeout(KILL_WAIT_S):
-                await worker.wait()
-        except TimeoutError:
-            self.abandoned += 1
-            log.warning("gpu_worker_abandoned", pid=worker.pid, abandoned=self.abandoned)
+    def reset_done(self, gpu: GpuUuid | None) -> None:
+        """A GPU, or with None every one, was reset: its errors call for nothing any more, and its worker is renewed."""
+        self.ledger.reset_done(gpu)
+        self.workers.renew()
 
     def take(self, line: bytes) -> None:
         """Believe one line of the worker; one that makes no sense is logged and dropped."""
         try:
-            fact = json.loads(line)
-            match fact["kind"]:
-                case "driver":
-                    self.driver = Driver(up=bool(fact["up"]), reason=str(fact["reason"]))
-                case "gpu":
-                    self._samples[int(fact["gpu"])] = _Sample(
-                        at_s=self.clock.monotonic_s(),
-                        uuid=str(fact["uuid"]),
-                        up=bool(fact["up"]),
-                        reason=str(fact["reason"]),
-                        values={str(name): float(value) for name, value in fact["values"].items()},
-                    )
-                case "xid":
-                    self.xids_total[int(fact["gpu"]), int(fact["xid"])] += 1
-                    self._recent_xids.append((self.clock.monotonic_s(), int(fact["gpu"]), int(fact["xid"])))
-                    log.warning("xid_seen", gpu=fact["gpu"], xid=fact["xid"])
-                case other:
-                    log.info("gpu_worker_said", kind=str(other), reason=str(fact.get("reason", "")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("gpu_worker_line_dropped", error=repr(error))
+            self.ledger.take(parse_fact(line))
+        except FactError as error:
+            log.warning("gpu_worker_line_dropped", error=str(error))
+
+    def _worker_ended(self, end: WorkerEnd) -> None:
+        reason = ENDED.get(end)
+        if self.workers.abandoned >= ABANDONED_MAX:
+            reason = "workers_stuck"
+        if reason is not None:
+            self.ledger.driver_is(Driver(up=False, reason=reason, gpus=self.driver.gpus))
+
+    async def _remember(self) -> None:
+        """Notice reboots, say what does not work, and save what changed; a disk that fails costs memory, not sight."""
+        while True:
+            await self.clock.sleep(LOOK_INTERVAL_S)
+            self._notice_reboot()
+            self._say_degraded()
+            if self.ledger.revision == self._saved:
+                continue
+            revision, memory = self.ledger.revision, self.ledger.memory(self._boot_id)
+            try:
+                await asyncio.to_thread(self.sources.memory.save, memory)
+            except OSError as error:
+                self.degradations.set("gpu_memory", f"cannot be saved: {error}")
+                continue
+            self._saved = revision
+            self.degradations.clear("gpu_memory")
+
+    def _notice_reboot(self) -> None:
+        boot_id = self.sources.boot_id()
+        if boot_id != self._boot_id:
+            self._boot_id = boot_id
+            self.reset_done(None)
+
+    def _say_degraded(self) -> None:
+        """A host without a driver is not degraded; one whose driver stopped answering is."""
+        driver = self.driver
+        if driver.up or not self.ledger.present():
+            self.degradations.clear("nvml")
+        else:
+            self.degradations.set("nvml", f"the driver does not answer: {driver.reason}")
