@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The stamp holds a completed set-up: re-made when the lock or the project file is newer.
 STAMP := $(VENV)/.trimtab-setup
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev check test demo up golden bench clean lock
+.PHONY: help setup setup-dev check test demo up golden bench clean lock deb
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trimtab needs Python 3.11 or newer (PYTHON=python3.11 make …)"; exit 2; }
@@ -53,8 +54,23 @@ bench: setup ## time a tick of the loop; docs/benchmarks.md names the other meas
 clean: ## remove what set-up and runs left in this folder (not Debian packages)
 	@rm -rf $(VENV) .trimtab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache ./*.egg-info
 
-lock: $(STAMP) ## resolve pyproject.toml into requirements.lock again (all processes and the tools, not torch or TensorRT)
+# What one process needs, pinned as in requirements.lock: images and packages install these and nothing else.
+COMPILE := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host
+
+lock: $(STAMP) ## resolve pyproject.toml into requirements.lock and deploy/locks again (not torch or TensorRT)
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check pip-tools
-	@CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host $(addprefix --extra ,serving agent controller cli dashboards gateway dev) \
-		--output-file requirements.lock pyproject.toml
+	@$(COMPILE) $(addprefix --extra ,serving agent controller cli dashboards gateway dev) --output-file requirements.lock pyproject.toml
+	@for process in agent controller serving; do $(COMPILE) --extra $$process $$([ $$process = agent ] && echo --extra cli) \
+		--constraint requirements.lock --output-file deploy/locks/$$process.txt pyproject.toml; done
+
+wheels-%: $(STAMP)
+	@rm -rf dist/wheels/$* && mkdir -p dist/wheels/$*
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --dest dist/wheels/$* --requirement deploy/locks/$*.txt
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist/wheels/$* .
+
+image-%: wheels-% ## the container image of agent, controller or serving (BASE=… for another Debian 12)
+	@docker build --network host --file deploy/images/$*.Dockerfile $(if $(BASE),--build-arg BASE=$(BASE)) --tag trimtab/$*:$(VERSION) .
+
+deb: wheels-agent ## the Debian package of the agent, for Debian 12 (dist/trimtab-agent_*.deb)
+	@$(BIN)/python deploy/debian/build.py --wheels dist/wheels/agent --version $(VERSION) --output dist

@@ -191,7 +191,7 @@ def _next_steps(out: Console, plan: Plan, tree: Tree, *, dry_run: bool) -> None:
     steps = []
     if plan.faults:
         steps.append(f"edit {AGENT_ENV}: {plan.faults}")
-    if plan.runtime is RuntimeKind.DOCKER and plan.missing_groups:
+    if plan.runtime is not RuntimeKind.PROCESS and plan.missing_groups:
         steps.append("install Docker, whose package makes the group `docker`, then run `trimtab agent install` again")
     if any(step.change is Change.OFFER for step in plan.steps):
         steps.append(

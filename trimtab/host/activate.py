@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from trimtab.host import units
 from trimtab.host.programs import NotRun, Programs
@@ -32,13 +33,17 @@ def apply_modes(tree: Tree, run: Programs) -> Activation:
 
 
 def reload_units(tree: Tree, run: Programs) -> Activation | None:
-    """Let systemd read the units; None for a tree that is not running."""
-    return _activate(["systemctl", "daemon-reload"], run) if tree.is_this_host else None
+    """Let systemd read the units; None where systemd does not run, as in a folder or a container."""
+    return _activate(["systemctl", "daemon-reload"], run) if _systemd_runs(tree) else None
 
 
 def stop_unit(tree: Tree, run: Programs) -> Activation | None:
-    """Stop the service and start it at no boot; None for a tree that is not running."""
-    return _activate(["systemctl", "disable", "--now", units.AGENT_UNIT], run) if tree.is_this_host else None
+    """Stop the service and start it at no boot; None where systemd does not run."""
+    return _activate(["systemctl", "disable", "--now", units.AGENT_UNIT], run) if _systemd_runs(tree) else None
+
+
+def _systemd_runs(tree: Tree) -> bool:
+    return tree.is_this_host and Path("/run/systemd/system").is_dir()
 
 
 def _below(tree: Tree) -> Sequence[str]:

@@ -54,6 +54,8 @@ class Artefact:
     group: str = "root"
     administrators: bool = False
     """True: written once, then only offered beside."""
+    once: bool = False
+    """True: written when it is missing, and then left as the administrator, or the distribution's package, has it."""
 
 
 def artefacts(choices: units.HostChoices, values: Mapping[str, str], *, python: str) -> tuple[Artefact, ...]:
@@ -84,7 +86,7 @@ def packaged(*, python: str = units.PYTHON) -> tuple[Artefact, ...]:
         ),
         Artefact(PurePosixPath("/usr/lib/sysusers.d/trimtab.conf"), SYSUSERS, "the user"),
         Artefact(PurePosixPath("/usr/lib/tmpfiles.d/trimtab.conf"), TMPFILES, "owners and modes, at every boot"),
-        Artefact(PurePosixPath("/etc/logrotate.d/trimtab"), LOGROTATE, "bounds the logs of child replicas"),
+        Artefact(PurePosixPath("/etc/logrotate.d/trimtab"), LOGROTATE, "bounds the logs of child replicas", once=True),
     )
 
 
@@ -101,7 +103,7 @@ def golden_files() -> dict[str, str]:
         f"systemd/{units.AGENT_UNIT}.d/runtime-{runtime}.conf": units.runtime_drop_in(
             units.HostChoices(runtime, units.groups_of(runtime), grace_s)
         )
-        for runtime in RuntimeKind
+        for runtime in (RuntimeKind.DOCKER, RuntimeKind.PROCESS)
     }
     return {
         "systemd/agent.env": render_env_file(AgentSettings, example),

@@ -138,9 +138,10 @@ def _current_values(tree: Tree) -> dict[str, str] | None:
 
 def _refuse_faults_of(request: Request, values: Mapping[str, str]) -> None:
     """A request that the settings refuse is a mistake of now; what the file lacks is told as a next step."""
-    faults = faults_of(values)
-    if any(f"{name}:" in faults for name in request.values):
-        raise InstallError(faults)
+    faults = faults_of(values).splitlines()
+    own = [line.strip() for line in faults if line.strip().partition(":")[0] in request.values]
+    if own:
+        raise InstallError("\n".join(own))
 
 
 def _runtime(values: Mapping[str, str]) -> RuntimeKind:
@@ -166,7 +167,7 @@ def _steps(artefact: Artefact, tree: Tree) -> tuple[Step, ...]:
         return (Step(Change.CREATE, artefact),)
     if artefact.administrators:
         return _offer(artefact, found, tree)
-    if found.content != artefact.content:
+    if found.content != artefact.content and not artefact.once:
         return (Step(Change.REPLACE, artefact, diff=_diff(found.content, artefact)),)
     return (Step(Change.PERMIT if _is_too_open(artefact, found, tree) else Change.KEEP, artefact),)
 

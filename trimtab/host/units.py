@@ -241,14 +241,14 @@ def controller_unit(python: str = PYTHON) -> str:
 
 def runtime_drop_in(choices: HostChoices) -> str:
     """trimtab-agent.service.d/10-runtime.conf."""
-    template = DOCKER_DROP_IN if choices.runtime is RuntimeKind.DOCKER else PROCESS_DROP_IN
+    template = PROCESS_DROP_IN if choices.runtime is RuntimeKind.PROCESS else DOCKER_DROP_IN
     groups = f"SupplementaryGroups={' '.join(choices.groups)}\n" if choices.groups else ""
     return template.format(groups=groups, stop_s=choices.stop_grace_s + STOP_MARGIN_S)
 
 
 def groups_of(runtime: RuntimeKind) -> tuple[str, ...]:
     """Groups that give the agent what the runtime needs, where they exist: the engine's socket, or GPU device files."""
-    return ("docker",) if runtime is RuntimeKind.DOCKER else ("video", "render")
+    return ("video", "render") if runtime is RuntimeKind.PROCESS else ("docker",)
 
 
 def reset_unit() -> str:
