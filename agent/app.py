@@ -26,6 +26,7 @@ from agent.journal import FileJournal
 from agent.journal_keeper import JournalKeeper
 from agent.machine_orders import MachineOrders
 from agent.machine_parts import build_machine, machine_policy
+from agent.medic import HealerTools
 from agent.orders import ControllerTime, OrderDesk
 from agent.outlook import Outlook, build_outlook
 from agent.pages import build_pages
@@ -38,7 +39,7 @@ from agent.parts import (
     sync_url,
 )
 from agent.places import GpuPlaces
-from agent.ports import HostRuntime
+from agent.ports import HostRuntime, Machine
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
 from agent.reflexes import ReflexLog
@@ -124,8 +125,78 @@ class Agent:
             keep(group, f"keep {replica}", partial(self.healer.keep, replica))
 
 
+@dataclass(frozen=True, slots=True)
+class _World:
+    """What every part is given."""
+
+    settings: AgentSettings
+    clock: Clock
+    rng: random.Random
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What eyes, hands and voice share."""
+
+    health: HealthPolicy
+    board: Board
+    degradations: Degradations
+    machine: Machine
+    journal: FileJournal
+    client: httpx.AsyncClient
+    gpus: GpuWatch
+    places: GpuPlaces
+    runtime: HostRuntime
+    tools: HealerTools
+
+
 def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, environment: Mapping[str, str]) -> Agent:
     """Every part of one host's agent."""
+    world = _World(settings, clock, rng, environment)
+    body = _build_body(world)
+    healer, desk = _build_healer(world, body), _build_desk(world, body)
+    meter = HostMeter(clock=clock, state_dir=settings.state_dir)
+    outlook = build_outlook(settings, body.board, body.client, clock=clock, rng=rng)
+    sync = _build_sync(world, body, desk, _build_reporter(world, body, healer, meter, outlook))
+    supervisor = Supervisor(clock=clock, rng=rng)
+    observatory = build_observatory(
+        PageSources(
+            healer=healer,
+            desk=desk,
+            sync=sync,
+            reporter=sync.reporter,
+            runtime=body.runtime,
+            supervisor=supervisor,
+            outlook=outlook,
+            clock=clock,
+        )
+    )
+    readiness = Readiness(required=(BOOTED,))
+    return Agent(
+        settings=settings,
+        runtime=body.runtime,
+        boot=_build_boot(world, body),
+        journal=body.journal,
+        journal_keeper=JournalKeeper(journal=body.journal, degradations=body.degradations, clock=clock, rng=rng),
+        board=body.board,
+        actuator=body.tools.actuator,
+        healer=healer,
+        desk=desk,
+        sync=sync,
+        gpus=body.gpus,
+        meter=meter,
+        pages=build_pages(settings, observatory, readiness, body.degradations, clock),
+        observatory=observatory,
+        outlook=outlook,
+        degradations=body.degradations,
+        readiness=readiness,
+        supervisor=supervisor,
+    )
+
+
+def _build_body(world: _World) -> _Body:
+    settings, clock, rng, environment = world.settings, world.clock, world.rng, world.environment
     health = HealthPolicy(start_deadline_s=settings.start_deadline_s)
     board = Board(replica_specs(settings), policy=health, clock=clock)
     degradations = Degradations(board.changed.ring)
@@ -139,94 +210,77 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         settings, clock=clock, rng=rng, environment=environment, degradations=degradations, places=places
     )
     tools = build_tools(board, runtime, journal, client, places, clock)
-    reflexes = ReflexLog()
-    budget = RestartBudget(backoff_s=settings.restart_backoff_s)
-    healer = Healer(board=board, tools=tools, reflexes=reflexes, budget=budget, clock=clock, degradations=degradations)
-    time = ControllerTime(clock)
-    machine_orders = MachineOrders(
-        policy=machine_policy(settings),
-        machine=machine,
-        board=board,
-        places=places,
-        memory=journal,
-        driver=gpus,
-        clock=clock,
+    return _Body(health, board, degradations, machine, journal, client, gpus, places, runtime, tools)
+
+
+def _build_boot(world: _World, body: _Body) -> Boot:
+    return Boot(
+        board=body.board,
+        actuator=body.tools.actuator,
+        places=body.places,
+        runtime=body.runtime,
+        memory=body.journal,
+        replicas=world.settings.replicas,
+        clock=world.clock,
+        rng=world.rng,
     )
-    desk = OrderDesk(
-        replicas=ReplicaOrders(board=board, actuator=tools.actuator, places=places, health=health),
-        machine=machine_orders,
-        board=board,
-        journal=journal,
-        controller_time=time,
-        clock=clock,
+
+
+def _build_healer(world: _World, body: _Body) -> Healer:
+    return Healer(
+        board=body.board,
+        tools=body.tools,
+        reflexes=ReflexLog(),
+        budget=RestartBudget(backoff_s=world.settings.restart_backoff_s),
+        clock=world.clock,
+        degradations=body.degradations,
     )
-    meter = HostMeter(clock=clock, state_dir=settings.state_dir)
-    outlook = build_outlook(settings, board, client, clock=clock, rng=rng)
-    identity = identity_of_boot(settings, rng)
-    reporter = Reporter(
-        identity=identity,
-        board=board,
-        reflexes=reflexes,
-        memory=journal,
-        gpus=gpus,
+
+
+def _build_desk(world: _World, body: _Body) -> OrderDesk:
+    return OrderDesk(
+        replicas=ReplicaOrders(board=body.board, actuator=body.tools.actuator, places=body.places, health=body.health),
+        machine=MachineOrders(
+            policy=machine_policy(world.settings),
+            machine=body.machine,
+            board=body.board,
+            places=body.places,
+            memory=body.journal,
+            driver=body.gpus,
+            clock=world.clock,
+        ),
+        board=body.board,
+        journal=body.journal,
+        controller_time=ControllerTime(world.clock),
+        clock=world.clock,
+    )
+
+
+def _build_reporter(world: _World, body: _Body, healer: Healer, meter: HostMeter, outlook: Outlook) -> Reporter:
+    return Reporter(
+        identity=identity_of_boot(world.settings, world.rng),
+        board=body.board,
+        reflexes=healer.reflexes,
+        memory=body.journal,
+        gpus=body.gpus,
         meter=meter,
-        degradations=degradations,
-        clock=clock,
+        degradations=body.degradations,
+        clock=world.clock,
         rtts_s=outlook.rtts.newest_s,
     )
-    sync = SyncLoop(
-        url=sync_url(settings),
-        client=client,
-        token=settings.token.get_secret_value(),
-        board=board,
+
+
+def _build_sync(world: _World, body: _Body, desk: OrderDesk, reporter: Reporter) -> SyncLoop:
+    return SyncLoop(
+        url=sync_url(world.settings),
+        client=body.client,
+        token=world.settings.token.get_secret_value(),
+        board=body.board,
         reporter=reporter,
-        journal=journal,
+        journal=body.journal,
         desk=desk,
-        clock=clock,
-        rng=rng,
-    )
-    supervisor = Supervisor(clock=clock, rng=rng)
-    observatory = build_observatory(
-        PageSources(
-            healer=healer,
-            desk=desk,
-            sync=sync,
-            reporter=reporter,
-            runtime=runtime,
-            supervisor=supervisor,
-            outlook=outlook,
-            clock=clock,
-        )
-    )
-    readiness = Readiness(required=(BOOTED,))
-    return Agent(
-        settings=settings,
-        runtime=runtime,
-        boot=Boot(
-            board=board,
-            actuator=tools.actuator,
-            places=places,
-            runtime=runtime,
-            memory=journal,
-            replicas=settings.replicas,
-            clock=clock,
-            rng=rng,
-        ),
-        journal=journal,
-        journal_keeper=JournalKeeper(journal=journal, degradations=degradations, clock=clock, rng=rng),
-        board=board,
-        actuator=tools.actuator,
-        healer=healer,
-        desk=desk,
-        sync=sync,
-        gpus=gpus,
-        meter=meter,
-        pages=build_pages(settings, observatory, readiness, degradations, clock),
-        observatory=observatory,
-        outlook=outlook,
-        degradations=degradations,
-        readiness=readiness,
-        supervisor=supervisor,
+        clock=world.clock,
+        rng=world.rng,
     )
 
 
