@@ -58,6 +58,7 @@ class FileJournal:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._pending: set[Future[None]] = set()
         self._appended = 0
+        self._refused_total = 0
         self._mending: Future[None] | None = None
         self._behind = ""
         """Why the file lacks something that the memory has, beyond what `JournalFile.trouble` knows; empty: nothing."""
@@ -95,6 +96,16 @@ class FileJournal:
     def trouble(self) -> str:
         """Why what is new is not durable; empty when everything is."""
         return self._file.trouble or self._behind
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the file."""
+        return self._file.size_bytes
+
+    @property
+    def write_failures_total(self) -> int:
+        """Writes that failed, and those that were not even tried because the disk was known to take nothing."""
+        return self._file.failures_total + self._refused_total
 
     async def mend(self) -> None:
         """Write the whole memory anew; raises `JournalError` while the disk does not take it. Safe to repeat."""
@@ -263,6 +274,7 @@ class FileJournal:
         """Append, or rewrite in its turn. While the disk takes nothing, nothing is tried: the memory has it, and `mend` it."""
         if (self.trouble and self._mending is None) or len(self._pending) >= PENDING_MAX:
             self._behind = self.trouble or "the disk does not keep up"
+            self._refused_total += 1
             refused: Future[None] = Future()
             refused.set_exception(OSError(self._behind))
             return refused

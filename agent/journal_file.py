@@ -41,6 +41,10 @@ class JournalFile:
         self.path = path
         self.trouble = ""
         """Why nothing can be written now; empty when the last write was durable."""
+        self.size_bytes = 0
+        """Of the file, as far as it was read and written here."""
+        self.failures_total = 0
+        """Writes that failed."""
         self._file: FileIO | None = None
 
     def read(self) -> Contents:
@@ -53,6 +57,7 @@ class JournalFile:
         if len(raw) > BYTES_MAX:
             msg = f"{self.path} is larger than {BYTES_MAX} bytes"
             raise OSError(msg)
+        self.size_bytes = len(raw)
         decoded = [decode(line) for line in raw.split(b"\n")[:-1]]
         entries = tuple(entry for entry in decoded if entry is not None)
         return Contents(entries, damaged=len(decoded) - len(entries))
@@ -64,9 +69,11 @@ class JournalFile:
         try:
             if self._file is None:
                 self._file = self._open_append()
-            _write_whole(self._file, encode(entry))
+            line = encode(entry)
+            _write_whole(self._file, line)
             os.fsync(self._file.fileno())
             _refuse_deleted(self._file)
+            self.size_bytes += len(line)
         except OSError as error:
             self._fail(error)
             raise
@@ -81,6 +88,7 @@ class JournalFile:
                 file.writelines(encode(entry) for entry in entries)
                 file.flush()
                 os.fsync(file.fileno())
+                self.size_bytes = file.tell()
             beside.replace(self.path)
             _sync_directory(self.path.parent)
         except OSError as error:
@@ -117,6 +125,7 @@ class JournalFile:
 
     def _fail(self, error: OSError) -> None:
         self._close()
+        self.failures_total += 1
         self.fail(f"{self.path}: {error.strerror or error}")
 
     def _open_append(self) -> FileIO:

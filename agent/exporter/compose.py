@@ -11,13 +11,16 @@ from agent.exporter.acts import ActSection
 from agent.exporter.gpus import GpuSection
 from agent.exporter.health import Build, HealthSection, LineSection
 from agent.exporter.host import HostSection
+from agent.exporter.joins import JoinSection
 from agent.exporter.outlook import OutlookSection
 from agent.exporter.replicas import ReplicaSection
 from agent.healer import Healer
 from agent.orders import OrderDesk
 from agent.outlook import Outlook
 from agent.ports import HostRuntime
+from agent.probes.gpu import GpuWatch
 from agent.probes.itself import SelfMeter
+from agent.probes.owners import OwnerWatch, ProcOwners
 from agent.report import Reporter
 from agent.runtimes.process import ProcessRuntime
 from agent.sync import SyncLoop
@@ -55,7 +58,8 @@ def build_observatory(sources: PageSources) -> Observatory:
     """The whole page."""
     healer, sync, reporter, clock = sources.healer, sources.sync, sources.reporter, sources.clock
     gpus, traffic = reporter.gpus, Traffic()
-    itself = SelfMeter(clock=clock, pids={"agent": os.getpid})
+    owners = OwnerWatch(pids=lambda: _pids_on(gpus, clock), owners=ProcOwners(sources.runtime), clock=clock)
+    itself = SelfMeter(clock=clock, pids={"agent": os.getpid, "nvml_worker": lambda: gpus.workers.pid})
     health = HealthSection(
         build=Build(_version(), reporter.identity.runtime, started_unix_s=clock.now_unix_s()),
         meter=itself,
@@ -70,11 +74,12 @@ def build_observatory(sources: PageSources) -> Observatory:
         ActSection(reflexes=healer.reflexes, desk=sources.desk),
         OutlookSection(board=healer.board, canaries=sources.outlook.canaries, rtts=sources.outlook.rtts),
         GpuSection(gpus=gpus, clock=clock),
+        JoinSection(gpus=gpus, owners=owners, clock=clock),
         HostSection(meter=reporter.meter),
         health,
         LineSection(record=sync.record, journal=sync.journal, controller_time=sources.desk.controller_time),
     )
-    return Observatory(Exporter(sections), traffic, {"itself": itself.run})
+    return Observatory(Exporter(sections), traffic, {"owners": owners.run, "itself": itself.run})
 
 
 def _version() -> str:
@@ -87,3 +92,8 @@ def _version() -> str:
 
 def _spares_of(runtime: HostRuntime) -> Callable[[], int | None]:
     return (lambda: runtime.spares_ready) if isinstance(runtime, ProcessRuntime) else (lambda: None)
+
+
+def _pids_on(gpus: GpuWatch, clock: Clock) -> frozenset[int]:
+    """Processes that hold a GPU now."""
+    return frozenset(process.pid for gpu in gpus.newest(clock.monotonic_s()) for process in gpu.processes)

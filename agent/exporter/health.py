@@ -60,6 +60,8 @@ class HealthSection:
         spares = self.spares_ready()
         if spares is not None:
             page.gauge(names.AGENT_SPARES_READY, spares)
+        page.gauge(names.AGENT_JOURNAL_BYTES, self.journal.size_bytes)
+        page.counter(names.AGENT_JOURNAL_WRITE_FAILURES_TOTAL, self.journal.write_failures_total)
         self._write_scrapes(page)
 
     def _write_costs(self, page: Page) -> None:

@@ -1,0 +1,49 @@
+"""Curves as an SVG picture, without a plotting library."""
+
+from collections.abc import Sequence
+
+from bench.agentlab.flatness import Curve
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 210, 62, 150, 34, 34
+COLOURS = ("#1f6feb", "#d1582a", "#2e8b57", "#8250df")
+TEXT = 'font-family="sans-serif" font-size="12" fill="#24292f"'
+
+
+def panel(title: str, curves: Sequence[Curve], top: int) -> str:
+    """One diagram, from zero, so that flat looks flat and growth looks like growth."""
+    hours = max(curve.points[-1][0] for curve in curves)
+    highest = max(value for curve in curves for _, value in curve.points) * 1.15
+    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def place(at_h: float, value: float) -> str:
+        return f"{LEFT + at_h / hours * wide:.1f},{top + TOP + high - value / highest * high:.1f}"
+
+    parts = [f'<text x="{LEFT}" y="{top + 20}" {TEXT} font-weight="bold">{title}</text>']
+    for step in range(5):
+        value, y = highest * step / 4, top + TOP + high - high * step / 4
+        parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{LEFT + wide}" y2="{y:.1f}" stroke="#d0d7de"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" {TEXT}>{value:.0f}</text>')
+    for step in range(7):
+        x = LEFT + wide * step / 6
+        label = f"{hours * step / 6:.1f} h"
+        parts.append(f'<text x="{x:.1f}" y="{top + HEIGHT - 12}" text-anchor="middle" {TEXT}>{label}</text>')
+    for number, curve in enumerate(curves):
+        colour = COLOURS[number % len(COLOURS)]
+        points = " ".join(place(at_h, value) for at_h, value in curve.points)
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{points}"/>')
+        y = top + TOP + 14 + number * 18
+        parts.append(
+            f'<line x1="{WIDTH - RIGHT + 12}" y1="{y - 4}" x2="{WIDTH - RIGHT + 30}" y2="{y - 4}" stroke="{colour}" stroke-width="3"/>'
+        )
+        parts.append(f'<text x="{WIDTH - RIGHT + 36}" y="{y}" {TEXT}>{curve.name}</text>')
+    return "\n".join(parts)
+
+
+def picture(panels: Sequence[tuple[str, Sequence[Curve]]]) -> str:
+    """All diagrams below each other."""
+    body = "\n".join(panel(title, curves, number * HEIGHT) for number, (title, curves) in enumerate(panels))
+    high = HEIGHT * len(panels)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{high}" viewBox="0 0 {WIDTH} {high}">\n'
+        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
+    )
