@@ -55,6 +55,8 @@ class Device:
         try:
             if self._handle is None:
                 self._open()
+            if not self._listening:
+                self._listening = self.events.register(self.index, self.uuid, self._handle)
             self._sample()
             if self._ticks % SLOW_EVERY == 0:
                 self._describe()
@@ -88,8 +90,6 @@ class Device:
             processes=processes(self._handle),
             mig=slice_facts(self._slices),
         )
-        if not self._listening:
-            self._listening = self.events.register(self.index, self.uuid, self._handle)
         if self._fast.handle_doubtful:
             self._handle, self._listening = None, False
 
