@@ -35,6 +35,7 @@ from agent.parts import (
     build_tools,
     gpu_sources,
     identity_of_boot,
+    replica_client,
     replica_specs,
     sync_url,
 )
@@ -54,8 +55,6 @@ from chassis.logs import logger
 from chassis.supervisor import Supervisor
 
 log = logger(__name__)
-CONNECTIONS_MAX = 80
-"""Of the HTTP client: one per replica of the largest host, one to the controller, and some on their way out."""
 BOOTED = "replicas"
 """Readiness condition: every wanted replica was started or taken over."""
 
@@ -203,7 +202,7 @@ def _build_body(world: _World) -> _Body:
     machine = build_machine(settings, environment, clock)
     journal = FileJournal(settings.state_dir / "journal.jsonl", clock=clock, boot_id=machine.boot_id())
     journal.open()
-    client = httpx.AsyncClient(limits=httpx.Limits(max_connections=CONNECTIONS_MAX), trust_env=False)
+    client = replica_client()
     gpus = build_gpus(gpu_sources(settings, environment, machine), clock, rng, degradations)
     places = GpuPlaces(fitness=gpus.ledger, use=gpus.ledger, per_replica=settings.gpus_per_replica)
     runtime = build_runtime(

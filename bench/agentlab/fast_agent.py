@@ -10,7 +10,7 @@ import random
 import sys
 from dataclasses import dataclass, replace
 
-from agent.__main__ import serve
+from agent.command import serve
 from agent.app import Agent, build_agent
 from agent.core.health import Probe
 from agent.healer import HealerPace

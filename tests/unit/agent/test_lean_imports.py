@@ -1,0 +1,36 @@
+"""What an agent process has in memory before it does anything, asked of a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import json, sys
+from agent.lean import COMMAND_LINE_PACKAGES, leave_out
+leave_out(COMMAND_LINE_PACKAGES)
+import agent.command
+print(json.dumps([name for name, module in sys.modules.items() if module is not None]))
+"""
+
+
+@pytest.fixture(scope="module")
+def modules():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_agent_runs_without_the_packages_of_command_lines(modules):
+    assert "agent.command" in modules
+    assert not {name for name in modules if name.split(".")[0] in {"click", "pygments", "rich"}}
+
+
+@pytest.mark.parametrize("sdk", ["docker", "pynvml", "requests", "prometheus_client"])
+def test_what_few_hosts_or_only_the_worker_need_is_not_loaded(modules, sdk):
+    assert sdk not in modules
+
+
+def test_the_program_starts_and_explains_itself():
+    done = subprocess.run([sys.executable, "-m", "agent", "--help"], capture_output=True, timeout=60, check=True)
+    assert b"TRIMTAB_AGENT_HOST_ID" in done.stdout
