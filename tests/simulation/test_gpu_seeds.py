@@ -49,9 +49,7 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
     """One to three faults of GPUs and up to two others, all over by `TROUBLE_ENDS_S`."""
     rng = random.Random(f"gpu faults/{seed}")
     chosen = [(kind, rng.choice(GPUS)) for kind in rng.choices(list(GPU_FAULTS), k=rng.randint(1, 3))]
-    chosen += [
-        (kind, rng.choice(OTHER_PLACES[kind])) for kind in rng.choices(list(OTHER_PLACES), k=rng.randint(0, 2))
-    ]
+    chosen += [(kind, rng.choice(OTHER_PLACES[kind])) for kind in rng.choices(list(OTHER_PLACES), k=rng.randint(0, 2))]
     faults = []
     for kind, where in chosen:
         begins = rng.uniform(*TROUBLE_S)

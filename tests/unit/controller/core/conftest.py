@@ -6,10 +6,21 @@ from zlib import crc32
 
 import pytest
 
-from contracts.vocabulary import FULL_FP32, LIGHT_INT8, HostId, Locality, ReplicaId, ReplicaState
+from contracts.vocabulary import (
+    FULL_FP32,
+    LIGHT_INT8,
+    MACHINE_ORDERS,
+    GpuAction,
+    GpuUuid,
+    HostId,
+    Locality,
+    ReplicaId,
+    ReplicaState,
+)
 from controller.core.actions import ActionId, ActionRecord, Expectation, Measure, Restart, Stage
 from controller.core.capacity import RegionLoad
 from controller.core.fleet import Fleet, Host, Replica, home_traffic
+from controller.core.gpus import Gpu
 from controller.core.ledger import Ledger
 from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally, Trust, total
@@ -80,6 +91,30 @@ class Make:
         ]
         slots = {replica.locality.host: (f"{replica.locality.host}-{each}",) for replica in replicas}
         return self.fleet(*replicas, free_slots=slots)
+
+    def gpu(self, name: str = "eu-west-a-0", action: GpuAction = GpuAction.NONE, **fields) -> Gpu:
+        """The GPU of the replica of that name; down when a `reason` is given."""
+        values = {
+            "uuid": GpuUuid(f"GPU-{name}"),
+            "index": int(name.rpartition("-")[2]),
+            "up": "reason" not in fields,
+            "reason": "",
+            "recommended_action": action,
+            "action_source": "" if action is GpuAction.NONE else "xid 48",
+            "model": "H200",
+        }
+        return Gpu(**(values | fields))
+
+    def gpu_grid(self, *unfit: Gpu, permits=MACHINE_ORDERS, **grid) -> Fleet:
+        """A grid with one GPU per replica; `unfit` ones take the place of those with their UUID."""
+        special = {gpu.uuid: gpu for gpu in unfit}
+        hosts = []
+        for host in self.grid(**grid).hosts:
+            gpus = tuple(self.gpu(replica.id) for replica in host.replicas)
+            replicas = tuple(replace(r, gpus=(gpu.uuid,)) for r, gpu in zip(host.replicas, gpus, strict=True))
+            gpus = tuple(special.get(gpu.uuid, gpu) for gpu in gpus)
+            hosts.append(replace(host, replicas=replicas, gpus=gpus, machine_orders=frozenset(permits)))
+        return Fleet(hosts=tuple(hosts))
 
     def load(self, fleet: Fleet, region: str, rps: float = 8.0, service_s: float = 0.1, **fields) -> RegionLoad:
         values = {

@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.agent_api import Order
-from controller.core.actions import Action, ActionRecord, Restart, ScaleIn, ScaleOut, Shift, SwitchProfile
+from controller.core.actions import (
+    Action,
+    ActionRecord,
+    RebootHost,
+    ResetGpu,
+    Restart,
+    ScaleIn,
+    ScaleOut,
+    Shift,
+    SwitchProfile,
+)
 from controller.core.fleet import TrafficIntent
 from controller.journal import codec
 from slo_rules.model import Slo
@@ -14,7 +24,9 @@ from slo_rules.model import Slo
 # Surrogates are not text: they cannot leave this process as UTF-8, so no id may hold them.
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
-ACTIONS = st.one_of(*(st.from_type(cls) for cls in (Restart, Shift, SwitchProfile, ScaleOut, ScaleIn)))
+ACTIONS = st.one_of(
+    *(st.from_type(cls) for cls in (Restart, Shift, SwitchProfile, ScaleOut, ScaleIn, ResetGpu, RebootHost))
+)
 
 
 def records() -> st.SearchStrategy[ActionRecord]:
@@ -51,6 +63,15 @@ def test_a_record_from_before_objectives_were_told_apart_is_still_read(record: A
     body = codec.action_to_json(record)
     del body["expectation"]["slo"]
     assert codec.action_from_json(body).expectation == replace(record.expectation, slo=None)
+
+
+@settings(deadline=None, max_examples=5)
+@given(records())
+def test_a_scale_in_from_before_emergencies_was_a_graceful_one(record: ActionRecord) -> None:
+    action = ScaleIn(host="a", region="eu", replica="a-0", generation=3)
+    body = codec.action_to_json(replace(record, action=action))
+    del body["action"]["graceful"]
+    assert codec.action_from_json(body).action == action
 
 
 def restart_and_scale_in_of_the_same_replica() -> tuple[Action, Action]:
