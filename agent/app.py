@@ -24,6 +24,7 @@ from agent.exporter.compose import Observatory, PageSources, build_observatory
 from agent.healer import Healer
 from agent.journal import FileJournal
 from agent.journal_keeper import JournalKeeper
+from agent.line_parts import build_sync
 from agent.machine_orders import MachineOrders
 from agent.machine_parts import build_machine, machine_policy
 from agent.medic import HealerTools
@@ -37,7 +38,6 @@ from agent.parts import (
     identity_of_boot,
     replica_client,
     replica_specs,
-    sync_url,
 )
 from agent.places import GpuPlaces
 from agent.ports import HostRuntime, Machine
@@ -72,6 +72,7 @@ class Agent:
     boot: Boot
     journal: FileJournal
     journal_keeper: JournalKeeper
+    client: httpx.AsyncClient
     board: Board
     actuator: Actuator
     healer: Healer
@@ -90,7 +91,8 @@ class Agent:
         """Boot, then keep everything alive until `stop` is set."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, self.journal.close)
-            stack.push_async_callback(self.sync.client.aclose)
+            stack.push_async_callback(self.sync.line.aclose)
+            stack.push_async_callback(self.client.aclose)
             await stack.enter_async_context(self.runtime)
             try:
                 async with asyncio.TaskGroup() as group:
@@ -157,7 +159,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
     healer, desk = _build_healer(world, body), _build_desk(world, body)
     meter = HostMeter(clock=clock, state_dir=settings.state_dir)
     outlook = build_outlook(settings, body.board, body.client, clock=clock, rng=rng)
-    sync = _build_sync(world, body, desk, _build_reporter(world, body, healer, meter, outlook))
+    sync = build_sync(settings, desk, _build_reporter(world, body, healer, meter, outlook), clock=clock, rng=rng)
     supervisor = Supervisor(clock=clock, rng=rng)
     observatory = build_observatory(
         PageSources(
@@ -177,6 +179,7 @@ def build_agent(settings: AgentSettings, *, clock: Clock, rng: random.Random, en
         runtime=body.runtime,
         boot=_build_boot(world, body),
         journal=body.journal,
+        client=body.client,
         journal_keeper=JournalKeeper(journal=body.journal, degradations=body.degradations, clock=clock, rng=rng),
         board=body.board,
         actuator=body.tools.actuator,
@@ -266,20 +269,6 @@ def _build_reporter(world: _World, body: _Body, healer: Healer, meter: HostMeter
         degradations=body.degradations,
         clock=world.clock,
         rtts_s=outlook.rtts.newest_s,
-    )
-
-
-def _build_sync(world: _World, body: _Body, desk: OrderDesk, reporter: Reporter) -> SyncLoop:
-    return SyncLoop(
-        url=sync_url(world.settings),
-        client=body.client,
-        token=world.settings.token.get_secret_value(),
-        board=body.board,
-        reporter=reporter,
-        journal=body.journal,
-        desk=desk,
-        clock=world.clock,
-        rng=world.rng,
     )
 
 

@@ -95,8 +95,3 @@ def identity_of_boot(settings: AgentSettings, rng: random.Random) -> HostIdentit
         port=settings.port,
         machine_orders=tuple(sorted(machine_policy(settings).permitted)),
     )
-
-
-def sync_url(settings: AgentSettings) -> str:
-    """Where this host reports."""
-    return f"{str(settings.controller_url).rstrip('/')}/api/v1/agents/{settings.host_id}/sync"

@@ -1,7 +1,7 @@
 """The agent's settings, read once from `TRIMTAB_AGENT_*`."""
 
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -38,7 +38,18 @@ class AgentSettings(ProcessSettings):
     controller_url: HttpUrl
     """Where the controller listens, as this host reaches it; `https://` wherever the way leaves this host."""
     token: SecretStr = SecretStr("")
-    """Presented to the controller; empty only where the controller listens on loopback without tokens."""
+    """The join token, which gets this host a credential of its own; empty only where the controller listens on loopback
+    without tokens."""
+    token_file: Path | None = None
+    """File with the join token, instead of `token`; read again when it changed, so that it can be rotated while we run."""
+    ca_file: Path | None = None
+    """PEM file of those who may have signed the controller's certificate; not set: the system's authorities."""
+    client_cert_file: Path | None = None
+    """Certificate that this host shows to a controller that asks for one; goes with `client_key_file`."""
+    client_key_file: Path | None = None
+    """Its private key."""
+    allow_plaintext: bool = False
+    """Whether `controller_url` may be http:// beyond loopback: tokens and orders can then be read and changed on the way."""
     address: IPvAnyAddress = IPv4Address("127.0.0.1")
     """Where /metrics listens, and where Prometheus is told to scrape: an address that it reaches, or loopback on one machine."""
     port: Port = 9300
@@ -131,6 +142,23 @@ class AgentSettings(ProcessSettings):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _line_is_guarded(self) -> Self:
+        if self.token.get_secret_value() and self.token_file is not None:
+            msg = "token and token_file are both set: keep one"
+            raise ValueError(msg)
+        if (self.client_cert_file is None) is not (self.client_key_file is None):
+            msg = "client_cert_file and client_key_file go together: set both or none"
+            raise ValueError(msg)
+        url = self.controller_url
+        if url.scheme == "http" and not _is_loopback(url.host or "") and not self.allow_plaintext:
+            msg = (
+                f"controller_url {url} leaves this host without TLS: use https:// (with ca_file for an authority of your own), "
+                "or set allow_plaintext=true where the network itself is trusted"
+            )
+            raise ValueError(msg)
+        return self
+
     @property
     def replica_ids(self) -> tuple[ReplicaId, ...]:
         """`<host>-<slot>`, in slot order."""
@@ -159,3 +187,11 @@ class AgentSettings(ProcessSettings):
             "TOTAL_BUDGET_S": None if self.total_budget_s is None else str(self.total_budget_s),
         }
         return {f"TRIMTAB_SERVING_{name}": value for name, value in told.items() if value is not None}
+
+
+def _is_loopback(host: str) -> bool:
+    """A name other than `localhost` may lead anywhere."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
