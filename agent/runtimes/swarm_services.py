@@ -50,12 +50,12 @@ class Services:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def find(self, replica: ReplicaId) -> Service | None:
-        """The replica's service."""
+        """The replica's service; None where there is none, or one of that name that is not ours."""
         try:
             service: Service = self.client.inspect_service(name_of(replica))  # type: ignore[no-untyped-call]  # as stubbed
         except NotFound:
             return None
-        return service
+        return service if service["Spec"].get("Labels", {}).get(self.label) == replica else None
 
     def tasks(self) -> list[Task]:
         """Every task of ours that Swarm remembers, a few per replica; one call, whatever their number."""
@@ -63,7 +63,7 @@ class Services:
 
     def tasks_of(self, replica: ReplicaId) -> list[Task]:
         """The same of one replica."""
-        return self._tasks({"service": name_of(replica)}) if self.find(replica) else []
+        return self._tasks({"label": f"{self.label}={replica}"})
 
     def _tasks(self, filters: dict[str, str]) -> list[Task]:
         return list(self.client.tasks(filters=filters))  # type: ignore[no-untyped-call]  # as stubbed

@@ -27,6 +27,7 @@ from agent.runtimes.vitals import first_child
 from chassis.clock import SystemClock
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId
 from tests.bare_image import IMAGE, PYTHON, binds, ensure_image
+from tests.swarm_of_one import engine_alone, swarm_of_one
 
 FAKE_REPLICA = Path(__file__).resolve().parents[2] / "integration" / "agent" / "fake_replica.py"
 CONTAINER_COMMAND = (PYTHON, "-SE", f"/app/{FAKE_REPLICA.name}")
@@ -201,22 +202,12 @@ def until_ports_are_free(specs: list[ReplicaSpec]) -> None:
         client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def swarm_cluster() -> Iterator[None]:
     """A swarm of this one engine, on loopback; one that is there already is used and left alone."""
     ensure_image()
-    client = sdk.from_env()
-    bridges = {network.name for network in client.networks.list()}
-    ours = client.info()["Swarm"]["LocalNodeState"] == "inactive"
-    if ours:
-        client.swarm.init(advertise_addr="127.0.0.1", listen_addr="127.0.0.1:2377")
-    yield
-    if ours:
-        client.swarm.leave(force=True)
-        for network in client.networks.list(names=["docker_gwbridge"]):
-            if network.name not in bridges:
-                network.remove()
-    client.close()
+    with engine_alone(), swarm_of_one():
+        yield
 
 
 # ── fixtures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
