@@ -8,6 +8,8 @@ from trimtab.stack.settings import RegionLayout
 
 VOICE_LOADS_WITHIN_S = 120.0
 """Every replica and spare of a region loads and tests its voice; on two busy cores that is a minute, so twice that."""
+MACHINE_PERMISSIONS = {"GPU_RESET_ALLOWED": "true", "HOST_REBOOT_ALLOWED": "true"}
+"""Of the loop, where GPUs are simulated, and so are their resets and their hosts' reboots: the whole ladder can be seen."""
 AGENT_STOP_GRACE_S = 12.0
 """The agent lets its replicas finish their sentences first."""
 
@@ -37,6 +39,7 @@ def controller(blueprint: Blueprint) -> ProcessPlan:
         "BLOCK_S": f"{layout.settings.block_s:g}",
         "REPLICAS_MIN": str(layout.settings.replicas),
         "WORKERS_PER_REPLICA": str(layout.settings.workers),
+        **(MACHINE_PERMISSIONS if layout.settings.gpus else {}),
         **dict(layout.settings.controller_env),
     }
     return ProcessPlan(
@@ -102,7 +105,7 @@ def agent(blueprint: Blueprint, region: RegionLayout) -> ProcessPlan:
 
 
 def _simulated_gpus(blueprint: Blueprint, region: RegionLayout) -> dict[str, str]:
-    """Where resets and reboots are simulated as well, they need nobody's permission."""
+    """Where its GPUs are, and leave to reset and reboot: both are simulated as well."""
     if blueprint.layout.settings.gpus == 0:
         return {}
     return {
