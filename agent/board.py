@@ -104,6 +104,10 @@ class Board:
         unit.instance = instance
         self._exited_unseen(unit)
 
+    def awaited(self, replica: ReplicaId) -> None:
+        """It is about to be started: until then it counts as starting, so that nobody takes its slot for free."""
+        self._turn(self.units[replica], starting(self._clock.monotonic_s()))
+
     def began(self, instance: Instance, generation: int) -> None:
         """A new incarnation runs, at its own address where the runtime chose its machine."""
         unit = self.units[instance.replica]

@@ -84,6 +84,7 @@ class Boot:
                 self._take(running[replica], memory)
             elif memory.wanted if memory is not None else slot < self.replicas:
                 self._wanted.append(replica)
+                self.board.awaited(replica)
             else:
                 self.board.release(replica)
         self._adopted = True
