@@ -169,8 +169,9 @@ class Action(Body):
 
     @property
     def subject(self) -> str:
-        """The replica, else the region it is about."""
-        return str(self.action.get("replica") or self.action.get("region", ""))
+        """The replica, else the GPU, the host or the region it is about."""
+        named = (self.action.get(name) for name in ("replica", "name", "host", "region"))
+        return str(next((value for value in named if value), ""))
 
     @property
     def is_open(self) -> bool:

@@ -101,7 +101,7 @@ async def discover_replicas(parts: Parts) -> list[TargetGroup]:
     _require_warmth(parts)
     return [
         TargetGroup(
-            targets=[f"{replica.address}:{replica.port}"],
+            targets=[scrape_target(replica.address, replica.port)],
             labels={
                 LABEL_REGION: replica.region,
                 LABEL_HOST: replica.locality.host,
@@ -115,15 +115,24 @@ async def discover_replicas(parts: Parts) -> list[TargetGroup]:
 
 @router.get("/discovery/agents", dependencies=[Depends(viewer_or_neighbour)])
 async def discover_agents(parts: Parts) -> list[TargetGroup]:
-    """Scrape targets of all agents."""
+    """Scrape targets of all agents.
+
+    A host that fell silent stays a target until it is forgotten after a day: without a target there is no `up == 0` to page.
+    """
     _require_warmth(parts)
     return [
         TargetGroup(
-            targets=[f"{host.agent_address}:{host.agent_port}"],
+            targets=[scrape_target(host.agent_address, host.agent_port)],
             labels={LABEL_REGION: host.locality.region, LABEL_HOST: host.id},
         )
         for host in parts.fleet.fleet().hosts
     ]
+
+
+def scrape_target(address: str, port: int) -> str:
+    """`host:port` as Prometheus wants it: the literal of an IPv6 address goes into brackets."""
+    bare = address.strip("[]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 def _require_warmth(parts: Parts) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chassis.clock import isoformat
 from contracts.agent_api import GpuReport
@@ -34,6 +34,9 @@ class ReplicaView(BaseModel):
     port: int
     cordoned: bool
     log_tail: list[str]
+    gpus: list[str] = []
+    withheld: str = Field(default="", description="Why its agent does not restart it; empty when it would")
+    canaries_failed: int = 0
 
 
 class HostView(BaseModel):
@@ -50,6 +53,7 @@ class HostView(BaseModel):
     free_slots: list[str]
     gpus: list[GpuReport]
     replicas: list[ReplicaView]
+    machine_orders: list[str] = Field(default=[], description="Orders about the machine that its own policy permits")
 
 
 class ShareView(BaseModel):
@@ -172,6 +176,7 @@ def _host(host: Host, parts: Parts, control: Control) -> HostView:
         free_slots=list(host.free_slots),
         gpus=list(report.gpus) if report else [],
         replicas=[_replica(r, cordoned=r.id in cordoned, log_tail=tails.get(r.id, [])) for r in host.replicas],
+        machine_orders=sorted(host.machine_orders),
     )
 
 
@@ -192,6 +197,9 @@ def _replica(replica: Replica, *, cordoned: bool, log_tail: list[str]) -> Replic
         port=replica.port,
         cordoned=cordoned,
         log_tail=log_tail,
+        gpus=list(replica.gpus),
+        withheld=replica.withheld,
+        canaries_failed=replica.canaries_failed,
     )
 
 

@@ -56,6 +56,8 @@ for command, panel in (
     (operator_commands.restart, OPERATING),
     (operator_commands.shift, OPERATING),
     (operator_commands.switch, OPERATING),
+    (operator_commands.reset_gpu, OPERATING),
+    (operator_commands.reboot, OPERATING),
     (fault_commands.chaos, TRYING),
     (fault_commands.demo, TRYING),
 ):

@@ -1,4 +1,4 @@
-"""pause, resume, restart, scale, shift, switch: what operators ask the loop for.
+"""pause, resume, restart, scale, shift, switch, reset-gpu, reboot: what operators ask the loop for.
 
 An intent is judged by the same safety kernel as the loop's own plans, so each command waits for the answer and says it:
 exit code 0 when the loop took it up, 1 when it refused or did not answer.
@@ -24,6 +24,7 @@ REPLICAS_PER_COMMAND_MAX = 8
 """A larger step than this is a plan for daylight, not for one command."""
 
 Region = Annotated[str, typer.Argument(help="A region, e.g. eu-west.")]
+Host = Annotated[str, typer.Argument(help="A host, e.g. eu-west-a.")]
 
 
 def pause(ctx: typer.Context) -> None:
@@ -93,6 +94,26 @@ def switch(
     Example: trimtab switch eu-west light-int8-onnx
     """
     _ask(session(ctx), "switch_profile", {"region": region, "profile": profile})
+
+
+def reset_gpu(
+    ctx: typer.Context,
+    host: Host,
+    gpu: Annotated[str, typer.Argument(help="Its index there, or its UUID, as `trimtab status` shows them.")],
+) -> None:
+    """Reset one GPU that nothing uses any more. Off unless both the controller's and the host's policy allow it.
+
+    Example: trimtab reset-gpu eu-west-a 3
+    """
+    _ask(session(ctx), "reset_gpu", {"host": host, "gpu": gpu})
+
+
+def reboot(ctx: typer.Context, host: Host) -> None:
+    """Reboot one host that serves nothing any more. Off unless both the controller's and the host's policy allow it.
+
+    Example: trimtab reboot eu-west-a
+    """
+    _ask(session(ctx), "reboot_host", {"host": host})
 
 
 def _ask(where: Session, verb: str, arguments: Mapping[str, str | float]) -> None:

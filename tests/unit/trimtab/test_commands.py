@@ -196,6 +196,8 @@ def test_actions_are_listed_with_their_verdict(controller: Controller) -> None:
             "shift",
             {"from": "eu-west", "to": "us-east", "share": 0.5},
         ),
+        (["reset-gpu", "eu-west-a", "3"], "reset_gpu", {"host": "eu-west-a", "gpu": "3"}),
+        (["reboot", "eu-west-a"], "reboot_host", {"host": "eu-west-a"}),
     ],
 )
 def test_an_operators_wish_becomes_an_intent_and_its_answer_is_shown(
@@ -264,7 +266,7 @@ def test_expected_trouble_is_a_sentence_and_an_exit_code(capsys: pytest.CaptureF
 
 
 def test_every_command_explains_itself_with_an_example() -> None:
-    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    names = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]
     assert {"up", "down", "logs", "status", "why", "demo", "chaos", "setup", "scale"} <= set(names)
     for name in names:
         result = CliRunner().invoke(app, [name, "--help"], obj=Session(environment={}))

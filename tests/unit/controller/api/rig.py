@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from chassis.auth import Role
-from chassis.clock import SystemClock
+from chassis.clock import Clock, SystemClock
 from contracts.agent_api import HostReport, ReplicaReport, SyncRequest
 from contracts.vocabulary import ReplicaState
 from controller.api.agents import DISCOVERY_WARM_UP_S
@@ -31,14 +31,16 @@ NOW = 1_700_000_000.0
 class Rig:
     """The real API over a real journal and a real hub; only the loop is absent."""
 
-    def __init__(self, directory: Path, tokens: dict[Role, str], *, required: bool = False) -> None:
+    def __init__(
+        self, directory: Path, tokens: dict[Role, str], *, required: bool = False, clock: Clock | None = None
+    ) -> None:
         self.database = open_database(f"sqlite:///{directory}/journal.db")
         self.journal = SqlJournal(self.database)
         self.leading_for_s: float | None = DISCOVERY_WARM_UP_S
         self.why_not_ready = ""
         self.slo_changes = self.wakes = self.alerts = 0
         self.numbers = iter(range(1_000))
-        orders, clock, story = AgentOrders(), SystemClock(), SqlStory(self.database)
+        orders, clock, story = AgentOrders(), clock or SystemClock(), SqlStory(self.database)
         self.hub = AgentHub(orders=orders, clock=clock)
         self.hub.lead(1)
         self.office = CredentialOffice(

@@ -5,13 +5,16 @@ from typing import Any
 import httpx
 import pytest
 
-from controller.api.agents import DISCOVERY_WARM_UP_S
+from chassis.clock import ManualClock
+from contracts.agent_api import GpuReport
+from controller.api.agents import DISCOVERY_WARM_UP_S, scrape_target
 from controller.api.intents import VERBS
 from controller.api.limits import BODY_BYTES_MAX
 from controller.core.actions import ActionRecord, Expectation, Measure, Restart, Stage
 from controller.core.fleet import home_traffic
 from controller.core.intents import BUILDERS
 from controller.ports import TickRecord
+from controller.sources.agents import FORGET_AFTER_S
 from tests.unit.controller.api.rig import NOW, TOKENS, Rig, sync_body
 
 SLO = {"id": "speech-fast", "objective": 0.95, "threshold_s": 0.2}
@@ -224,6 +227,43 @@ async def test_prometheus_finds_every_replica_that_should_answer_and_every_agent
     assert (await api.get("/api/v1/discovery/agents")).json() == [
         {"targets": ["127.0.1.1:9400"], "labels": {"region": "eu-west", "host": "eu-west-a"}}
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("10.0.0.7", "10.0.0.7:9400"),
+        ("gpu-7.example.net", "gpu-7.example.net:9400"),
+        ("2001:db8::7", "[2001:db8::7]:9400"),
+        ("[2001:db8::7]", "[2001:db8::7]:9400"),
+    ],
+)
+def test_a_target_is_written_as_prometheus_reads_it(address: str, target: str) -> None:
+    assert scrape_target(address, 9400) == target
+
+
+async def test_a_host_that_fell_silent_stays_a_target_so_that_somebody_is_paged(tmp_path: Path) -> None:
+    clock = ManualClock()
+    rig = Rig(tmp_path, {}, clock=clock)
+    async with rig.client() as api:
+        await api.post("/api/v1/agents/eu-west-a/sync", json=sync_body())
+        for age_s, found in ((FORGET_AFTER_S - 60, 1), (120, 0)):
+            clock.advance(age_s)
+            assert len((await api.get("/api/v1/discovery/agents")).json()) == found
+            assert len((await api.get("/api/v1/discovery/replicas")).json()) == found
+    rig.database.close()
+
+
+async def test_gpus_and_what_their_host_permits_are_shown(api: httpx.AsyncClient) -> None:
+    body = sync_body()
+    gpu = GpuReport(gpu=3, uuid="GPU-3", up=False, reason="lost", recommended_action="reboot_host", simulated=True)
+    body["report"] |= {"gpus": [gpu.model_dump(mode="json")], "machine_orders": ["reset_gpu"]}
+    body["report"]["replicas"][0] |= {"gpus": ["GPU-3"], "withheld": "GPU-3: lost"}
+    await api.post("/api/v1/agents/eu-west-a/sync", json=body)
+    (host,) = (await api.get("/api/v1/fleet")).json()["hosts"]
+    assert (host["gpus"][0]["recommended_action"], host["gpus"][0]["simulated"]) == ("reboot_host", True)
+    assert host["machine_orders"] == ["reset_gpu"]
+    assert (host["replicas"][0]["gpus"], host["replicas"][0]["withheld"]) == (["GPU-3"], "GPU-3: lost")
 
 
 @pytest.mark.parametrize("leading_for_s", [None, DISCOVERY_WARM_UP_S / 2])
