@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+CREDENTIAL_FILE = "credential.json"
+"""In the state directory."""
 OWNER_ONLY = 0o600
 TOKEN_BYTES_MAX = 4_096
 """A token has some dozens of characters; a larger file is not one."""

@@ -3,7 +3,7 @@
 import random
 
 from agent.controller_line import ControllerLine
-from agent.credential_file import JoinToken
+from agent.credential_file import CREDENTIAL_FILE, JoinToken
 from agent.credentials import Credentials
 from agent.orders import OrderDesk
 from agent.report import Reporter
@@ -22,7 +22,7 @@ def build_sync(
         host=settings.host,
         line=line,
         join=JoinToken(settings.token.get_secret_value(), settings.token_file),
-        path=settings.state_dir / "credential.json",
+        path=settings.state_dir / CREDENTIAL_FILE,
         controller_time=desk.controller_time,
         degradations=reporter.degradations,
         rng=rng,

@@ -61,10 +61,7 @@ def _readable_faults(prefix: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        faults = "\n".join(
-            f"  {prefix}{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-            for fault in error.errors()
-        )
+        faults = "\n".join(f"  {_fault(prefix, fault['loc'], fault['msg'])}" for fault in error.errors())
         msg = f"invalid settings:\n{faults}"
         raise SettingsError(msg) from error
     except UnreadableValueError as error:
@@ -73,6 +70,12 @@ def _readable_faults(prefix: str) -> Iterator[None]:
         name = f"{prefix}{field.group(1).upper()}" if field else str(error)
         msg = f'invalid settings:\n  {name}: Input should be JSON, for example ["one","two"]'
         raise SettingsError(msg) from error
+
+
+def _fault(prefix: str, location: tuple[int | str, ...], message: str) -> str:
+    """`VARIABLE: what is wrong`; without a variable where several do not go together."""
+    sentence = message.removeprefix("Value error, ")
+    return f"{prefix}{'_'.join(map(str, location)).upper()}: {sentence}" if location else sentence
 
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")

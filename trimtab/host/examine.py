@@ -74,6 +74,7 @@ def _setup_looks(settings: AgentSettings, identity: Identity, clock: Clock) -> d
         return [*setup_judge.judge_port(facts), *setup_judge.judge_scraping(facts, local)]
 
     return {
+        "permissions": lambda: setup_judge.judge_files(setup_gather.files_facts(settings, identity), identity),
         "port": port,
         "state": lambda: setup_judge.judge_state(setup_gather.state_facts(settings, identity), identity),
         "controller": lambda: setup_judge.judge_controller(controller_facts(settings, clock), is_local=local),

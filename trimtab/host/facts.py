@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from agent.settings import AgentSettings
 
+CREDENTIAL, JOIN_TOKEN = "its credential", "the join token"
+"""What a host can show to its controller, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -28,11 +31,21 @@ class SettingsFacts:
     mode: int = 0
     has_secret: bool = False
     faults: Mapping[str, str] = field(default_factory=dict)
-    """Variable → what is wrong with it."""
+    """Variable → what is wrong with it; an empty name where several do not go together."""
     unknown: Mapping[str, str] = field(default_factory=dict)
     """Variables with our prefix that are no setting → the setting that was probably meant, or nothing."""
     settings: AgentSettings | None = None
     """None while there are faults."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesFacts:
+    """Files that settings name: tokens, certificates, keys."""
+
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Variable → file that the agent's user may not read, or that is not there."""
+    too_open: Mapping[str, str] = field(default_factory=dict)
+    """Variable → file with a secret that everybody may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +95,17 @@ class ControllerFacts:
     """What one look at the controller told, without a report being sent."""
 
     url: str
-    has_token: bool
+    shown: str
+    """One of the two, or nothing."""
     no_answer: NoAnswer | None = None
     detail: str = ""
     """Of what went wrong."""
     status: int = 0
     """Of the call that shows the token: 422 means that the token was taken and the empty report was not."""
+    refusal: str = ""
+    """The controller's own words for why the token will not do."""
+    remedy: str = ""
+    """And what it says to do."""
     is_ours: bool = False
     """Its /livez answers as a controller does."""
     version: str = ""

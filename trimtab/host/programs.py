@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-OUTPUT_CHARS_MAX = 4_000
+OUTPUT_CHARS_MAX = 32_000
+"""A survey of 64 GPUs has half of that."""
+KILL_WAIT_S = 1.0
+"""A killed child is gone in milliseconds, or sits in the kernel, where nothing reaches it."""
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 """Fixed, so that words are in one language and programs are the system's."""
 
@@ -24,6 +27,8 @@ class NotRun:
     """One that is not installed, was not permitted, or did not end in time."""
 
     reason: str
+    output: str = ""
+    """What it had said by then."""
 
 
 class Programs(Protocol):
@@ -55,8 +60,13 @@ def _result_of(child: subprocess.Popen[bytes], name: str, within_s: float) -> Ra
     except subprocess.TimeoutExpired:
         child.kill()
         try:
-            child.communicate(timeout=1.0)
-        except subprocess.TimeoutExpired:
-            return NotRun(f"{name} did not answer within {within_s:g} s and cannot be killed: it sits in the kernel")
-        return NotRun(f"{name} did not answer within {within_s:g} s")
-    return Ran(child.returncode, output.decode(errors="replace")[:OUTPUT_CHARS_MAX].strip())
+            output, _ = child.communicate(timeout=KILL_WAIT_S)
+        except subprocess.TimeoutExpired as stuck:
+            reason = f"{name} did not end within {within_s:g} s and cannot be killed: it sits in the kernel"
+            return NotRun(reason, _text(stuck.output or b""))
+        return NotRun(f"{name} did not end within {within_s:g} s", _text(output))
+    return Ran(child.returncode, _text(output))
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace")[:OUTPUT_CHARS_MAX].strip()

@@ -40,8 +40,10 @@ LIBRARY_FOLDERS = (
     "/usr/lib",
     "/usr/local/lib",
 )
+HANGS = "hangs"
+"""The survey's word for a call into the driver that did not return."""
 SURVEY_S_MAX = 8.0
-"""Without persistence mode a driver takes some seconds to wake its GPUs; beyond that it is wedged."""
+"""The survey bounds itself at 6 s; beyond that it cannot end, because it sits in the driver."""
 ENGINE_SOCKET = "/var/run/docker.sock"
 ENGINE_TIMEOUT_S = 3.0
 GATEWAY_TIMEOUT_S = 2.0
@@ -62,7 +64,7 @@ def driver_facts(identity: Identity, environment: Mapping[str, str]) -> DriverFa
         device_files=tuple(map(str, files)),
         unreadable=tuple(str(path) for path in files if not may_use(path, identity)),
         library=_library(environment),
-        answered="up" in survey,
+        answered="up" in survey and survey.get("reason") != HANGS,
         up=survey.get("up") is True,
         trouble=str(survey.get("reason", "")),
         version=str(survey.get("version", "")),
@@ -162,16 +164,16 @@ def _gateway(region: str, address: str, clock: Clock) -> GatewayFacts:
 
 
 def _survey(environment: Mapping[str, str]) -> dict[str, object]:
-    """The child's one line; `reason` alone when it did not come."""
+    """The child's one line, also of a child that then could not end; `reason` alone when there is none."""
     argv = [sys.executable, "-m", "agent.probes.nvml.survey"]
     answer = run_program(argv, within_s=SURVEY_S_MAX, environment=environment)
+    line = next((line for line in reversed(answer.output.splitlines()) if line.startswith("{")), "")
+    if line:
+        said: dict[str, object] = json.loads(line)
+        return said
     if isinstance(answer, NotRun):
         return {"reason": answer.reason}
-    try:
-        said = json.loads(answer.output.splitlines()[-1])
-    except (ValueError, IndexError):
-        return {"reason": f"the survey ended with code {answer.code}: {answer.output[-200:]}"}
-    return said if isinstance(said, dict) else {"reason": "the survey said nothing"}
+    return {"reason": f"the survey ended with code {answer.code}: {answer.output[-200:]}"}
 
 
 def _devices_on_bus() -> int:

@@ -15,8 +15,8 @@ from agent.settings import ENV_PREFIX, AgentSettings
 from chassis.settings import SettingsError
 from trimtab.host.env_file import read_env_file
 from trimtab.host.errors import EnvFileError
-from trimtab.host.facts import Identity, PortFacts, SettingsFacts, StateFacts
-from trimtab.host.gather.identity import SEARCH, WRITE, may_use
+from trimtab.host.facts import FilesFacts, Identity, PortFacts, SettingsFacts, StateFacts
+from trimtab.host.gather.identity import READ, SEARCH, WRITE, may_use
 from trimtab.host.units import STATE_DIR
 from trimtab.stack.model import Listener
 from trimtab.supervisor.preflight import owner_of
@@ -66,6 +66,21 @@ def other_variables(path: Path) -> dict[str, str]:
     return {name: value for name, value in values.items() if not name.startswith(ENV_PREFIX)}
 
 
+def files_facts(settings: AgentSettings, identity: Identity) -> FilesFacts:
+    """Files that hold tokens, certificates and keys."""
+    named = {
+        AgentSettings.variable(name): path
+        for name in ("token_file", "ca_file", "client_cert_file", "client_key_file")
+        if (path := getattr(settings, name)) is not None
+    }
+    secrets = (AgentSettings.variable("token_file"), AgentSettings.variable("client_key_file"))
+    stranger = Identity(exists=True, user="others", user_id=-1, group_ids=frozenset())
+    return FilesFacts(
+        unreadable={name: str(path) for name, path in named.items() if not may_use(path, identity, READ)},
+        too_open={name: str(named[name]) for name in secrets if name in named and may_use(named[name], stranger, READ)},
+    )
+
+
 def port_facts(settings: AgentSettings) -> PortFacts:
     """Who listens where the agent will."""
     address, port = str(settings.address), settings.port
@@ -101,8 +116,12 @@ def _read(values: Mapping[str, str]) -> tuple[dict[str, str], AgentSettings | No
     try:
         return {}, AgentSettings.read_from(values)
     except SettingsError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:]]
-        return {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}, None
+        return dict(_named_fault(line.strip()) for line in str(error).splitlines()[1:]), None
+
+
+def _named_fault(line: str) -> tuple[str, str]:
+    name, _, fault = line.partition(": ")
+    return (name, fault) if name.startswith(ENV_PREFIX) else ("", line)
 
 
 def _unknown(values: Mapping[str, str]) -> dict[str, str]:

@@ -32,7 +32,7 @@ CLOCK_ERROR_S_MAX = 1.0
 def judge_driver(facts: DriverFacts, *, gpus_required: bool) -> list[Finding]:
     """From the bus up to the library: the first layer that is missing is the one to mend."""
     if not facts.answered:
-        evidence = f"the driver does not answer: {facts.trouble}"
+        evidence = f"a call into the driver does not return ({facts.trouble})"
         return [
             blocks(
                 "driver", evidence, "reboot this host: a call into a wedged driver never returns, not even by kill -9"

@@ -2,7 +2,17 @@
 
 from ipaddress import ip_address
 
-from trimtab.host.facts import ControllerFacts, Identity, NoAnswer, PortFacts, SettingsFacts, StateFacts
+from trimtab.host.facts import (
+    CREDENTIAL,
+    JOIN_TOKEN,
+    ControllerFacts,
+    FilesFacts,
+    Identity,
+    NoAnswer,
+    PortFacts,
+    SettingsFacts,
+    StateFacts,
+)
 from trimtab.host.findings import Finding, blocks, note, ok, unknown, warning
 
 MODE_MAX = 0o640
@@ -16,6 +26,8 @@ OFFSET_S_NOTABLE = 2.0
 """Orders bear a difference, because the agent reckons in the controller's time; Prometheus and people do not."""
 OFFSET_S_MAX = 30.0
 """Certificates and tokens are judged by the own clock; half a minute apart, one of the two clocks is simply wrong."""
+JOIN_ONLY = "opens nothing but a credential"
+"""In the controller's refusal of a report with a join token that it does accept for joining."""
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, UNPROCESSABLE, UNAVAILABLE = 401, 403, 404, 422, 503
 
 
@@ -24,7 +36,12 @@ def judge_settings(facts: SettingsFacts) -> list[Finding]:
     if facts.trouble:
         return [blocks("settings", f"{facts.path}: {facts.trouble}", "trimtab agent install")]
     found = [
-        blocks("settings", f"{name}: {fault}", f"set {name} in {facts.path}") for name, fault in facts.faults.items()
+        blocks(
+            "settings",
+            f"{name}: {fault}" if name else fault,
+            f"set {name} in {facts.path}" if name else f"correct {facts.path}",
+        )
+        for name, fault in facts.faults.items()
     ]
     for name, meant in facts.unknown.items():
         fix = f"did you mean {meant}?" if meant else f"remove it from {facts.path}"
@@ -37,6 +54,23 @@ def judge_settings(facts: SettingsFacts) -> list[Finding]:
         found.append(blocks("permissions", f"{facts.path} holds a token and has mode {facts.mode:04o}", fix))
     elif too_open:
         found.append(warning("permissions", f"{facts.path} has mode {facts.mode:04o}", f"chmod 0640 {facts.path}"))
+    return found
+
+
+def judge_files(facts: FilesFacts, identity: Identity) -> list[Finding]:
+    """Whether the agent can read what its settings name, and others cannot."""
+    found = [
+        blocks(
+            "permissions",
+            f"{identity.user} cannot read {path} ({name})",
+            f"chown root:{identity.user} {path}; chmod 0640 {path}",
+        )
+        for name, path in facts.unreadable.items()
+    ]
+    found += [
+        blocks("permissions", f"everybody may read {path} ({name}), which holds a secret", f"chmod o= {path}")
+        for name, path in facts.too_open.items()
+    ]
     return found
 
 
@@ -123,19 +157,34 @@ def _judge_silence(facts: ControllerFacts, why: NoAnswer) -> Finding:
 
 def _judge_token(facts: ControllerFacts) -> Finding:
     if facts.status == UNPROCESSABLE:
-        how = "takes this host's token" if facts.has_token else "asks for no token"
+        how = f"takes {facts.shown}" if facts.shown else "asks for no token"
         return ok("controller", f"{facts.url} answers and {how}")
+    if facts.status == FORBIDDEN and facts.shown == JOIN_TOKEN and JOIN_ONLY in facts.refusal:
+        return ok("controller", f"{facts.url} takes the join token; the agent gets a credential with it when it starts")
     if facts.status in {UNAUTHORIZED, FORBIDDEN}:
-        shown = "does not take the token" if facts.has_token else "asks for a token, and none is set"
-        return blocks(
-            "controller", f"{facts.url} {shown} ({facts.status})", "set TRIMTAB_AGENT_TOKEN as the controller has it"
-        )
+        return _judge_refusal(facts)
     if not facts.is_ours or facts.status == NOT_FOUND:
         fix = "correct TRIMTAB_AGENT_CONTROLLER_URL"
         return blocks("controller", f"what answers at {facts.url} is not a controller ({facts.status})", fix)
     if facts.status == UNAVAILABLE:
         return warning("controller", f"{facts.url} is there and busy ({facts.status})", "wait, and look at its log")
     return unknown("controller", f"{facts.url} gave the unexpected status {facts.status}", "look at its log")
+
+
+def _judge_refusal(facts: ControllerFacts) -> Finding:
+    words = f"{facts.status}: {facts.refusal}" if facts.refusal else str(facts.status)
+    if not facts.shown:
+        fix = "set TRIMTAB_AGENT_TOKEN, or TRIMTAB_AGENT_TOKEN_FILE, to the controller's agent token"
+        return blocks("controller", f"{facts.url} asks for a token, and none is set", fix)
+    if facts.shown == CREDENTIAL:
+        evidence = f"{facts.url} does not take this host's credential ({words})"
+        return warning("controller", evidence, facts.remedy or "the agent joins again with the join token by itself")
+    fix = (
+        facts.remedy
+        if facts.status == FORBIDDEN and facts.remedy
+        else "set TRIMTAB_AGENT_TOKEN as the controller has it"
+    )
+    return blocks("controller", f"{facts.url} does not take the join token ({words})", fix)
 
 
 def _judge_way(facts: ControllerFacts, *, is_local: bool) -> list[Finding]:
@@ -145,7 +194,7 @@ def _judge_way(facts: ControllerFacts, *, is_local: bool) -> list[Finding]:
         days = f"its certificate is valid for {facts.certificate_days:.0f} more days"
         low = facts.certificate_days < CERTIFICATE_DAYS_LOW
         found.append(warning("tls", days, "renew it") if low else ok("tls", days))
-    elif facts.has_token and not is_local:
+    elif facts.shown and not is_local:
         fix = "put TLS in front of the controller and write https:// in TRIMTAB_AGENT_CONTROLLER_URL"
         found.append(warning("tls", f"the token travels unencrypted to {facts.url}", fix))
     if facts.clock_offset_s is not None:
