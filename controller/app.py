@@ -11,8 +11,8 @@ import platform
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,6 @@ from random import Random, SystemRandom
 from secrets import token_urlsafe
 
 import httpx
-import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import FastAPI
 
@@ -40,6 +39,7 @@ from controller.journal.credentials import SqlCredentials
 from controller.journal.database import Database, open_database
 from controller.journal.sql import SqlJournal
 from controller.journal.stores import SqlIntents, SqlSlos, SqlStory
+from controller.listener import RENEW_EVERY_S, Certificate, build_server, listen, read_certificate
 from controller.loop import ControlLoop
 from controller.metrics import ControllerMetrics, CountingJournal
 from controller.ports import TrafficDriver
@@ -54,15 +54,11 @@ log = logger(__name__)
 
 TOKEN_BYTES = 32
 """256 bits: nobody guesses them, and nobody finds two hosts with the same."""
-BACKLOG = 2_048
-"""Ten thousand agents may return together after a restart; what does not fit tries again with jitter."""
 OBJECTIVES_EVERY_S = 15.0
 """How late a change made through another controller, or a region seen for the first time, may arrive."""
 OBJECTIVES_SPACING_S = 1.0
 PRUNE_EVERY_S = 3_600.0
 TICK, OBJECTIVES = "tick", "objectives"
-STOP_WITHIN_S = 5
-"""Long polls end at once when the hub closes; this bounds everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +71,7 @@ class Controller:
     upkeep: Upkeep
     journal: SqlJournal
     wake: "Wake"
+    certificate: Certificate
 
 
 class Wake:
@@ -104,7 +101,7 @@ async def run(settings: ControllerSettings, policy: Policy, told: Mapping[str, s
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_listen(address, settings.port))
+        listener = stack.enter_context(listen(address, settings.port))
         database = await asyncio.to_thread(open_database, settings.database_url)
         stack.callback(database.close)
         controller = await _build(settings, policy, clock, database, stack)
@@ -171,7 +168,15 @@ async def _build(
         new_id=ids,
         render_metrics=metrics.render,
     )
-    return Controller(app=create_api(parts), hub=hub, pulse=pulse, upkeep=upkeep, journal=journal, wake=wake)
+    return Controller(
+        app=create_api(parts),
+        hub=hub,
+        pulse=pulse,
+        upkeep=upkeep,
+        journal=journal,
+        wake=wake,
+        certificate=read_certificate(settings),
+    )
 
 
 async def _traffic(settings: ControllerSettings, client: httpx.AsyncClient, clock: Clock) -> TrafficDriver:
@@ -194,7 +199,7 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     """Serve and tick until `stop`; then end the long polls, finish the pass under way and give the lease back."""
-    server = _Server(_uvicorn_config(controller.app))
+    server = build_server(controller.app, controller.certificate)
     clockwork = _clockwork(controller, settings, policy, clock)
     log.info("controller_started", address=str(settings.address), port=settings.port, gateways=list(policy.gateways))
     async with asyncio.TaskGroup() as group:
@@ -236,6 +241,7 @@ def _clockwork(controller: Controller, settings: ControllerSettings, policy: Pol
     clockwork.add_job(controller.pulse.beat, "interval", seconds=policy.tick_s, id=TICK, next_run_time=now)
     clockwork.add_job(follow_objectives, "interval", seconds=OBJECTIVES_EVERY_S, id=OBJECTIVES, next_run_time=now)
     clockwork.add_job(prune, "interval", seconds=PRUNE_EVERY_S, id="prune")
+    clockwork.add_job(controller.certificate.renew, "interval", seconds=RENEW_EVERY_S, id="certificate")
     return clockwork
 
 
@@ -263,32 +269,5 @@ def new_ids(rng: Random) -> Callable[[], str]:
     return lambda: uuid.UUID(int=rng.getrandbits(128), version=4).hex
 
 
-def _listen(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return socket.create_server((address, port), family=family, backlog=BACKLOG)
-
-
 def _utc(clock: Clock) -> datetime:
     return datetime.fromtimestamp(clock.now_unix_s(), tz=UTC)
-
-
-def _uvicorn_config(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=STOP_WITHIN_S,
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: ours end the long polls first."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield

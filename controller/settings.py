@@ -7,9 +7,9 @@ with that field's default, e.g. `TRIMTAB_CONTROLLER_VERIFY_S=30`.
 import dataclasses
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, Field, IPvAnyAddress, SecretStr, create_model
+from pydantic import BaseModel, BeforeValidator, Field, IPvAnyAddress, SecretStr, create_model, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from chassis.auth import Role
@@ -23,6 +23,8 @@ DERIVED = frozenset({"gateways"})
 """Fields of the policy that follow from other settings."""
 KEEP_STORY_S_DEFAULT = 30 * 86_400.0
 """As long as the longest window of an objective: every spent budget can still be explained."""
+_OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+"""An empty variable is none."""
 
 
 class GatewayAddress(BaseModel):
@@ -46,17 +48,34 @@ class ControllerSettings(ProcessSettings):
     agent_token: SecretStr = SecretStr("")
     operator_token: SecretStr = SecretStr("")
     viewer_token: SecretStr = SecretStr("")
+    tls_cert_file: _OptionalPath = None
+    """PEM file with this controller's certificate and the chain below it: with it the listener speaks HTTPS only. Taken up
+    again within a minute when it was renewed."""
+    tls_key_file: _OptionalPath = None
+    """Its private key."""
+    tls_client_ca_file: _OptionalPath = None
+    """PEM file of authorities: whoever connects, Prometheus included, must show a certificate of theirs. Read at the start."""
     host_credential_life_s: Annotated[float, Field(ge=60)] = LIFE_S_DEFAULT
     """How long a host's own credential lives; its agent renews it at half of that."""
     require_host_credentials: bool | None = None
     """Whether the agent token, which all hosts share, opens nothing but a credential; None: on every listener but loopback."""
     gateways: tuple[GatewayAddress, ...] = ()
-    rules_file: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = None
+    rules_file: _OptionalPath = None
     """Where compiled rules go, inside Prometheus' `rule_files`; None leaves Prometheus' rules alone."""
     holder: str = ""
     """Name in the lease; empty means host:address:port, which no other living process can have."""
     keep_story_s: Annotated[float, Field(ge=3_600)] = KEEP_STORY_S_DEFAULT
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if (self.tls_cert_file is None) is not (self.tls_key_file is None):
+            msg = "tls_cert_file and tls_key_file go together: set both or none"
+            raise ValueError(msg)
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            msg = "tls_client_ca_file needs tls_cert_file: there are no client certificates without TLS"
+            raise ValueError(msg)
+        return self
 
     @property
     def host_credentials_required(self) -> bool:
