@@ -76,6 +76,7 @@ class Device:
             handle = pynvml.nvmlDeviceGetHandleByIndex(self.index)
             self.uuid = text(pynvml.nvmlDeviceGetUUID(handle))
             self._handle = handle
+        self._slices = slices(self._handle)  # before the first sample, which without them would tell of no instances
 
     def _sample(self) -> None:
         """The fast readings; a handle that gave 999 for one of them is asked for anew before the next sample."""
@@ -102,25 +103,22 @@ class Device:
             kind="info",
             gpu=self.index,
             uuid=self.uuid,
-            pci_bus_id=self._pci_bus_id(),
+            pci_bus_id=self._told("nvmlDeviceGetPciInfo", "busId"),
             model=self._told("nvmlDeviceGetName"),
             serial=self._told("nvmlDeviceGetSerial"),
             vbios=self._told("nvmlDeviceGetVbiosVersion"),
             values=self._slow.read(self._handle),
         )
 
-    def _told(self, function: str) -> str:
-        """A text of the device; empty where it has none."""
+    def _told(self, function: str, part: str = "") -> str:
+        """A text of the device, or of one part of a structure; empty where it has none."""
         try:
-            return text(call(function, self._handle))
+            told = call(function, self._handle)
+            return text(getattr(told, part) if part else told)
         except pynvml.NVMLError as error:
             if error.value in DEVICE_DOWN | DRIVER_GONE:
                 raise
             return ""
-
-    def _pci_bus_id(self) -> str:
-        """`00000000:3B:00.0`: every device and driver has it."""
-        return text(pynvml.nvmlDeviceGetPciInfo(self._handle).busId)
 
     def _close(self) -> None:
         """Drop the handle and all that was learnt through it: after a reset, or a change of MIG mode, more may work."""

@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent.degradation import Degradations
+from agent.exporter.gpu_table import ROWS
 from agent.probes.gpu import GpuSources, GpuWatch
 from agent.probes.gpu_memory import GpuMemoryFile
 from agent.probes.gpu_worker import Patience, WorkerEnd
+from agent.probes.nvml.fields import FAST_FIELDS, STABLE_ID_MAX
 from agent.simulated_gpus.faults import Fault, FaultName, heal, inject
 from agent.simulated_gpus.state import MIB, SimulatedProcess
 from agent.xid_table import shipped_table
@@ -123,6 +125,13 @@ async def test_healthy_gpus_are_read(watching, until):
         assert watched.ledger.present() == tuple(gpu.uuid for gpu in watched.gpus())
         assert watched.ledger.why_unfit(first.uuid) is None
         assert total_ends(watched) == 0
+
+
+async def test_a_device_that_has_everything_shows_every_row_of_the_page(watching, until):
+    async with watching(1) as watched:
+        read_by_newer_drivers = {field.name for field in FAST_FIELDS if field.id > STABLE_ID_MAX}
+        wanted = {row.value for row in ROWS} - read_by_newer_drivers
+        await until(lambda: watched.gpus() and set(watched.gpus()[0].values) == wanted, f"the values are {wanted}")
 
 
 @pytest.mark.parametrize("hang", [FaultName.HANG, FaultName.HANG_D_STATE])
@@ -296,7 +305,9 @@ async def test_a_worker_that_dies_is_replaced_and_counts_are_kept(watching, unti
         await until(lambda: watched.workers.pid not in {None, died} and watched.up() == [1] * 3, "another one reads")
 
         def counted_on():
-            watched.host.state.emit_xid(1, 31)  # again and again: the new worker does not listen from its first moment on
+            watched.host.state.emit_xid(
+                1, 31
+            )  # again and again: the new worker does not listen from its first moment on
             return watched.gpus()[1].xid_counts[31] >= 2
 
         await until(counted_on, "counts go on")

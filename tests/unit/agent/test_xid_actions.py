@@ -13,7 +13,7 @@ NONE, RESTART, DRAIN, RESET, DRAIN_HOST, REBOOT = GpuAction
 
 def judged(*xids, ago_s=5.0, values=None, reason=""):
     """What the table recommends when each of `xids` came once, `ago_s` ago."""
-    times = {xid: (NOW_S - ago_s,) for xid in xids}
+    times = dict.fromkeys(xids, (NOW_S - ago_s,))
     return recommend(Evidence(now_s=NOW_S, times_s=times, values=values or {}, reason=reason), TABLE)
 
 
@@ -81,7 +81,9 @@ def test_three_program_faults_in_ten_minutes_are_noted():
     assert recommend(spread, TABLE).notes == ()
 
 
-@pytest.mark.parametrize(("xid", "note"), [(64, "rma_candidate"), (119, "reboot_if_reset_fails"), (63, "reset_when_idle")])
+@pytest.mark.parametrize(
+    ("xid", "note"), [(64, "rma_candidate"), (119, "reboot_if_reset_fails"), (63, "reset_when_idle")]
+)
 def test_what_only_people_can_do_is_noted(xid, note):
     assert judged(xid).notes == (note,)
 
