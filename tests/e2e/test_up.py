@@ -14,9 +14,11 @@ import httpx
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.redis, pytest.mark.prometheus, pytest.mark.alertmanager, pytest.mark.timeout(240)]  # fmt: skip
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.redis, pytest.mark.prometheus, pytest.mark.alertmanager, pytest.mark.compiler, pytest.mark.timeout(240)]  # fmt: skip
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORT_OFFSET = 3000
+GPUS = 4
+"""Simulated, per host: more than there are replicas, so that one can be lost without any of them."""
 WEST, EAST = "http://127.0.1.10:11080", "http://127.0.2.10:11080"
 
 
@@ -46,7 +48,7 @@ def voice_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, voice_dir: Path) -> Iterator[Trimtab]:
     trimtab = Trimtab(tmp_path_factory.mktemp("up"), voice_dir)
-    started = trimtab.up()
+    started = trimtab.up("--gpus", str(GPUS))
     try:
         assert started.returncode == 0, started.stderr
         assert WEST in started.stdout
@@ -160,6 +162,24 @@ def test_an_objective_can_be_applied_listed_and_deleted(stack: Trimtab, tmp_path
     assert stack("slo", "apply", str(shipped)).returncode == 0
     assert "speech-latency" in stack("slo", "list").stdout
     assert stack("slo", "delete", "speech-latency").returncode == 0
+
+
+def test_a_simulated_gpu_falls_off_the_bus_and_comes_back(stack: Trimtab, wait_until: Callable[..., None]) -> None:
+    def idle_gpu() -> dict[str, object]:
+        status = json.loads(stack("status", "--json").stdout)
+        host = next(host for host in status["fleet"]["hosts"] if host["host"] == "us-east-a")
+        return dict(host["gpus"][GPUS - 1]) if len(host["gpus"]) == GPUS else {"up": False}
+
+    where = ("--host", "us-east-a", "--gpu", str(GPUS - 1))
+    wait_until(lambda: idle_gpu()["up"], within_s=20, what="the agent sees its GPUs")
+    assert idle_gpu()["simulated"]
+    assert stack("chaos", "xid", "79", *where).returncode == 0
+    wait_until(lambda: idle_gpu()["reason"] == "gpu_lost", within_s=20, what="the agent has lost it")
+    assert idle_gpu()["recommended_action"] == "reboot_host"
+    shown = next(line for line in stack("status").stdout.splitlines() if "gpu_lost" in line)
+    assert "simulated" in shown
+    assert stack("chaos", "gpu-heal", *where).returncode == 0
+    wait_until(lambda: idle_gpu()["up"], within_s=20, what="it is back")
 
 
 def test_down_leaves_nothing_behind(voice_dir: Path, stack: Trimtab, wait_until: Callable[..., None]) -> None:
