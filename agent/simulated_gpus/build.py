@@ -19,7 +19,7 @@ LIBRARY = "libnvidia-ml.so.1"
 STAMP = "libnvidia-ml.so.1.sources"
 ASSERTIONS = "layout_assertions.c"
 """Made from `layout.py`. Loading the library to compare would leave it in this process, in a real one's place."""
-FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread")
+FLAGS = ("-std=gnu11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread")
 COMPILE_TIMEOUT_S = 120.0
 """A second on an idle machine; past this the machine is the fault."""
 

@@ -1,5 +1,6 @@
 /* The state file, faults and time: what happens before a call is answered. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,7 +77,8 @@ static void wait_in_d_state(const uint32_t *hang)
         _exit(0);
     }
     if (child > 0)
-        waitpid(child, NULL, 0);
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            continue;
 }
 
 static void write_to_frozen_path(void)

@@ -19,7 +19,9 @@ EXPORT nvml_return nvmlInitWithFlags(uint32_t flags)
     block_while_hung(&host->init_hang); /* outside the lock: other threads may still shut down */
     if (READ(host->init_error))
         return READ(host->init_error);
-    ADD(initialisations, 1);
+    pthread_mutex_lock(&life_cycle);
+    initialisations++;
+    pthread_mutex_unlock(&life_cycle);
     return NVML_SUCCESS;
 }
 

@@ -8,6 +8,8 @@ import ctypes
 import json
 import sys
 import threading
+import time
+from collections.abc import Callable
 
 import pynvml
 
@@ -64,6 +66,12 @@ def next_event(timeout_ms: int = 5000) -> list[int]:
     return [pynvml.nvmlDeviceGetIndex(event.device), event.eventType, event.eventData]
 
 
+def seconds_of(call: Callable[[], object]) -> float:
+    started_s = time.monotonic()
+    call()
+    return time.monotonic() - started_s
+
+
 def keep(handle: object) -> str:
     """Hold on to a handle, as readers do between samples."""
     NAMES["handle"] = handle
@@ -101,7 +109,7 @@ def answer(request: dict[str, object]) -> None:
         sys.stdout.flush()
 
 
-OURS = {"gpu": gpu, "fields": fields, "gpm": gpm, "watch": watch, "next_event": next_event, "keep": keep, "kept": kept}
+OURS = {call.__name__: call for call in (gpu, fields, gpm, watch, next_event, keep, kept, seconds_of)}
 
 if __name__ == "__main__":
     for line in sys.stdin:

@@ -469,6 +469,13 @@ def test_after_shutdown_nothing_answers(reader: Reader) -> None:
     assert reader.code("nvmlDeviceGetCount()") == UNINITIALIZED
 
 
+@pytest.mark.parametrize(("word", "value"), [("call_cost_us", 40_000), ("pcie_window_ms", 40)])
+def test_a_call_can_be_made_to_cost_time(reader: Reader, host, word: str, value: int) -> None:
+    setattr(host.state.gpus[0], word, value)
+    took_s = reader.ask("seconds_of(lambda: nvmlDeviceGetPcieThroughput(gpu(0), 0))")
+    assert took_s >= 0.040
+
+
 def test_calls_are_counted(reader: Reader, host) -> None:
     before = host.state.gpus[0].calls
     for _ in range(3):

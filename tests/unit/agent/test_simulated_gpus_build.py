@@ -47,6 +47,12 @@ def test_changed_sources_are_built_again(tmp_path: Path) -> None:
     assert build(tmp_path).read_bytes().startswith(b"\x7fELF")
 
 
+@pytest.mark.compiler
+def test_no_compiler_has_a_warning_to_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builder, "FLAGS", (*builder.FLAGS, "-Wall", "-Wextra", "-Wshadow", "-Werror"))
+    build(tmp_path)
+
+
 def test_without_a_compiler_the_message_says_what_installs_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(CompilerMissingError, match="apt-get install -y gcc libc6-dev"):
