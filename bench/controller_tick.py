@@ -1,14 +1,25 @@
 """CPU time of one control-loop pass at 1,000 replicas, without I/O: target ≤ 50 ms.
 
 Run: `python bench/controller_tick.py [replicas]`. One figure per kind of tick: between blocks, at the end of a block, and
-at the end of a block with a tenth of the fleet in trouble.
+at the end of a block with a tenth of the fleet in trouble. Every replica has a GPU of its own.
 """
 
 import sys
 import time
 
-from contracts.vocabulary import FULL_FP32, LIGHT_INT8, HostId, Locality, Region, ReplicaId, ReplicaState
+from contracts.vocabulary import (
+    FULL_FP32,
+    LIGHT_INT8,
+    GpuAction,
+    GpuUuid,
+    HostId,
+    Locality,
+    Region,
+    ReplicaId,
+    ReplicaState,
+)
 from controller.core.fleet import Fleet, Host, Replica, home_traffic
+from controller.core.gpus import Gpu
 from controller.core.policy import Policy
 from controller.core.story import JournalState
 from controller.core.telemetry import ReplicaCounters, SignalSample, SloCounter
@@ -46,11 +57,19 @@ def fleet_of(count: int) -> Fleet:
                 in_flight=1,
                 queued_s=0.1,
                 slo_revision=1,
+                gpus=(GpuUuid(f"GPU-{locality.host}-{slot}"),),
             )
             for slot in range(REPLICAS_PER_HOST)
         )
-        hosts.append(Host(locality, "boot", 1, "process", 1.0, "10.0.0.1", 9700, (), replicas))
+        gpus = tuple(gpu_of(replica, slot) for slot, replica in enumerate(replicas))
+        hosts.append(Host(locality, "boot", 1, "process", 1.0, "10.0.0.1", 9700, (), replicas, gpus=gpus))
     return Fleet(tuple(hosts))
+
+
+def gpu_of(replica: Replica, index: int) -> Gpu:
+    return Gpu(
+        replica.gpus[0], index, up=True, reason="", recommended_action=GpuAction.NONE, action_source="", model="H200"
+    )
 
 
 def sample_of(fleet: Fleet, now: float, tick: int, *, troubled: bool) -> SignalSample:

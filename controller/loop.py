@@ -3,9 +3,10 @@
 Trimtab keeps a fleet of text-to-speech servers inside its objectives by itself. Every few seconds this loop does one pass:
 
 1. **Observe**: read the raw counters of every replica, the agents' reports and the gateways; decide how far to trust them.
-2. **Detect**: what is broken (hard), what is too slow too often (soft), what is refused (saturation).
+2. **Detect**: what is broken or unfit (hard), what is too slow too often (soft), what is refused (saturation).
 3. **Diagnose**: one replica, one region, a host, overload, or our own last step? Peers tell them apart.
-4. **Decide**: restart, shift traffic, switch to a lighter profile, scale; or hold. A small safety kernel judges every plan.
+4. **Decide**: restart, shift traffic, switch to a lighter profile, scale, drain and reset a GPU; or hold. A small safety kernel
+   judges every plan.
 5. **Act**: orders to agents and plans to gateways, in stages that move on observed facts and end by a deadline.
 6. **Verify**: did it help, compared with peers at the same time? Worse is undone, no effect climbs the ladder.
 

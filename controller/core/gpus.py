@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from contracts.vocabulary import UNFIT_FROM, GpuAction, GpuUuid, HostId
 
 _SEVERITY = {action: rank for rank, action in enumerate(GpuAction)}
+_HARMLESS = frozenset(action for action, rank in _SEVERITY.items() if rank < _SEVERITY[UNFIT_FROM])
 _SOURCES = {"driver": "the driver's verdict", "": "no sample"}
 
 
@@ -33,7 +34,7 @@ class Gpu:
     @property
     def fit(self) -> bool:
         """Work may be started there."""
-        return self.up and not self.asks_for(UNFIT_FROM)
+        return self.up and self.recommended_action in _HARMLESS
 
     @property
     def severity(self) -> int:
@@ -43,7 +44,7 @@ class Gpu:
     @property
     def merely_unseen(self) -> bool:
         """Down, but nothing says that the device is at fault: only what still serves there can tell."""
-        return not self.up and not self.asks_for(UNFIT_FROM)
+        return not self.up and self.recommended_action in _HARMLESS
 
     def asks_for(self, action: GpuAction) -> bool:
         """True when what it calls for is `action` or something more drastic."""

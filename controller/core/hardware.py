@@ -46,7 +46,8 @@ def slowed_by(replica: Replica, fleet: Fleet) -> str:
 
 def kind_of_device(replica: Replica, fleet: Fleet) -> str:
     """Model of the GPUs that a replica works on: only equals are compared. Empty where none is known."""
-    return "+".join(sorted({gpu.model for gpu in fleet.gpus_of(replica)}))
+    gpus = fleet.gpus_of(replica)
+    return gpus[0].model if len(gpus) == 1 else "+".join(sorted({gpu.model for gpu in gpus}))
 
 
 def needs_reboot(host: Host, ledger: Ledger, policy: Policy, now_unix_s: float) -> tuple[Gpu, ...]:

@@ -22,6 +22,14 @@ def test_without_any_variable_the_policy_is_the_default_one() -> None:
     assert read_policy(ControllerSettings.read()) == Policy()
 
 
+def test_machines_are_touched_only_when_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = read_policy(ControllerSettings.read())
+    assert (policy.gpu_reset_allowed, policy.host_reboot_allowed) == (False, False)
+    monkeypatch.setenv("TRIMTAB_CONTROLLER_GPU_RESET_ALLOWED", "true")
+    policy = read_policy(ControllerSettings.read())
+    assert (policy.gpu_reset_allowed, policy.host_reboot_allowed) == (True, False)
+
+
 def test_the_policys_gateways_are_the_configured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "TRIMTAB_CONTROLLER_GATEWAYS",
