@@ -79,6 +79,12 @@ def test_what_cannot_be_done_is_told(
     assert message in capsys.readouterr().err
 
 
+def test_the_documentation_knows_every_fault() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "simulated-gpus.md").read_text()
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+    assert [name for name in FaultName if not any(f"`{name}" in line.split("|")[1] for line in table)] == []
+
+
 def test_the_help_explains_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
