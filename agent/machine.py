@@ -4,7 +4,8 @@ Nothing here decides: the order desk has checked policy, users and limits before
 the real one, one that only rehearses, and, for simulated GPUs, the simulator's own.
 
 - A reset is `nvidia-smi --gpu-reset`, in a child process: the driver may take a minute, or never answer, and a call that
-  hangs must not take the agent along. The tool itself refuses while a program holds the device.
+  hangs must not take the agent along. The tool itself refuses while a program holds the device. It needs root; an agent
+  without it is given a command that asks systemd for the same.
 - A reboot is `systemctl reboot`: an orderly one, that lets this agent and everything else end first.
 - A rehearsal fails each order, and says what it would have run: nothing was done, so nothing may count as done.
 """
@@ -28,7 +29,9 @@ REBOOT_S_MAX = 15.0
 KILL_WAIT_S = 1.0
 """A killed tool is gone in milliseconds, or sits in the driver, where nothing reaches it."""
 DETAIL_CHARS_MAX = 300
-RESET_ARGV = ("nvidia-smi", "--gpu-reset", "-i")
+THE_GPU = "{gpu}"
+"""Stands for the UUID in a command."""
+RESET_ARGV = ("nvidia-smi", "--gpu-reset", "-i", THE_GPU)
 REBOOT_ARGV = ("systemctl", "reboot")
 
 
@@ -57,7 +60,7 @@ class HostMachine:
 
     async def reset_gpu(self, gpu: GpuUuid) -> None:
         """Ask the driver's tool; raises `MachineError` with its last words."""
-        await self._run((*self.reset_argv, gpu), within_s=self.reset_s_max)
+        await self._run(_about(gpu, self.reset_argv), within_s=self.reset_s_max)
 
     async def reboot(self) -> None:
         """Ask systemd; raises `MachineError` with its last words."""
@@ -89,17 +92,23 @@ class HostMachine:
 class RehearsedMachine:
     """`Machine` that touches nothing: every order fails with the command it would have run."""
 
+    reset_argv: tuple[str, ...] = RESET_ARGV
+
     def boot_id(self) -> str:
         """From /proc."""
         return kernel_boot_id()
 
     async def reset_gpu(self, gpu: GpuUuid) -> None:
         """Raises `MachineError` that names the command."""
-        raise _rehearsal((*RESET_ARGV, gpu))
+        raise _rehearsal(_about(gpu, self.reset_argv))
 
     async def reboot(self) -> None:
         """Raises `MachineError` that names the command."""
         raise _rehearsal(REBOOT_ARGV)
+
+
+def _about(gpu: GpuUuid, argv: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word.replace(THE_GPU, gpu) for word in argv)
 
 
 def _rehearsal(argv: tuple[str, ...]) -> MachineError:

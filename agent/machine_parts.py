@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from agent.machine import HostMachine, RehearsedMachine
+from agent.machine import RESET_ARGV, HostMachine, RehearsedMachine
 from agent.machine_orders import MachinePolicy
 from agent.ports import Machine
 from agent.settings import AgentSettings
@@ -22,8 +22,10 @@ def machine_policy(settings: AgentSettings) -> MachinePolicy:
 
 def build_machine(settings: AgentSettings, environment: Mapping[str, str], clock: Clock) -> Machine:
     """What carries such orders out; where GPUs are simulated, so is this."""
+    reset_argv = settings.gpu_reset_command or RESET_ARGV
     if settings.machine_dry_run:
-        return RehearsedMachine()
+        return RehearsedMachine(reset_argv)
     if settings.simulated_gpus is not None:
         return SimulatedMachine(settings.simulated_gpus, clock)
-    return HostMachine(environment=environment, log_path=settings.state_dir / "logs" / "machine.log")
+    log_path = settings.state_dir / "logs" / "machine.log"
+    return HostMachine(environment=environment, log_path=log_path, reset_argv=reset_argv)

@@ -112,6 +112,8 @@ class AgentSettings(ProcessSettings):
     which are then neither read nor reset; the host's reboot is simulated as well. Not set: the real driver."""
     allow_gpu_reset: bool = False
     """Whether an order may reset a GPU that nothing uses."""
+    gpu_reset_command: tuple[str, ...] = ()
+    """Command that resets one GPU, with `{gpu}` for its UUID; empty: `nvidia-smi --gpu-reset -i {gpu}`, which only root may."""
     allow_reboot: bool = False
     """Whether an order may reboot this host while no replica runs on it."""
     machine_dry_run: bool = False

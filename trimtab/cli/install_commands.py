@@ -26,7 +26,7 @@ from trimtab.cli.host_options import (
 from trimtab.cli.options import console
 from trimtab.host import units
 from trimtab.host.activate import Activation, apply_modes, make_user, reload_units, stop_unit
-from trimtab.host.artefacts import AGENT_ENV, DROP_IN, packaged
+from trimtab.host.artefacts import AGENT_ENV, DROP_IN, installed_defaults, packaged
 from trimtab.host.errors import InstallError
 from trimtab.host.install import Change, Plan, Request, Step, carry_out, plan_installation
 from trimtab.host.programs import run_program
@@ -72,7 +72,7 @@ def install(
     }
     values = {AgentSettings.variable(name): value for name, value in named.items() if value is not None}
     request = Request({**values, **_assignments(set_ or ())}, python or _own_python(tree))
-    defaults = {AgentSettings.variable("state_dir"): units.STATE_DIR}
+    defaults = installed_defaults()
     if tree.is_this_host:
         defaults[AgentSettings.variable("host_id")] = host_name(platform.node())
     plan = plan_installation(tree, request, defaults)

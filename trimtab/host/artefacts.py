@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from agent.settings import AgentSettings, RuntimeKind
 from trimtab.host import units
-from trimtab.host.env_file import render_env_file
+from trimtab.host.env_file import as_variable, render_env_file
 
 UNITS_DIR = PurePosixPath("/usr/lib/systemd/system")
 DROP_IN = PurePosixPath(f"/etc/systemd/system/{units.AGENT_UNIT}.d/10-runtime.conf")
@@ -90,13 +90,22 @@ def packaged(*, python: str = units.PYTHON) -> tuple[Artefact, ...]:
     )
 
 
+def installed_defaults() -> dict[str, str]:
+    """Variables that a fresh agent.env sets because the service is what it is: its own directory, and no root."""
+    ask_systemd = ("systemctl", "start", units.RESET_UNIT.replace("@", "@{gpu}"))
+    return {
+        AgentSettings.variable("state_dir"): units.STATE_DIR,
+        AgentSettings.variable("gpu_reset_command"): as_variable(ask_systemd),
+    }
+
+
 def golden_files() -> dict[str, str]:
     """What `deploy/` shows of it, by file name: review them as a diff (`make golden`)."""
     example = {
         AgentSettings.variable("host_id"): "gpu-01",
         AgentSettings.variable("region"): "eu-west",
         AgentSettings.variable("controller_url"): "https://controller.example:8700",
-        AgentSettings.variable("state_dir"): units.STATE_DIR,
+        **installed_defaults(),
     }
     grace_s = float(AgentSettings.model_fields["stop_grace_s"].default)
     drop_ins = {

@@ -372,13 +372,20 @@ async def test_a_rehearsal_goes_through_every_guard_and_touches_nothing(make_rig
 
 def host_machine(tmp_path, script: str, **limits: float) -> HostMachine:
     argv = (sys.executable, "-SEc", script)
-    return HostMachine(environment={}, log_path=tmp_path / "machine.log", reset_argv=argv, reboot_argv=argv, **limits)
+    log_path = tmp_path / "machine.log"
+    return HostMachine(environment={}, log_path=log_path, reset_argv=(*argv, "{gpu}"), reboot_argv=argv, **limits)
 
 
 async def test_the_tool_is_run_with_the_uuid(tmp_path):
     machine = host_machine(tmp_path, "import sys; print('resetting', sys.argv[1])")
     await machine.reset_gpu(A)
     assert (tmp_path / "machine.log").read_text() == f"resetting {A}\n"
+
+
+async def test_an_agent_without_root_asks_for_the_same_through_its_own_command():
+    machine = RehearsedMachine(("systemctl", "start", "trimtab-gpu-reset@{gpu}.service"))
+    with pytest.raises(MachineError, match=f"systemctl start trimtab-gpu-reset@{A}.service"):
+        await machine.reset_gpu(A)
 
 
 async def test_a_tool_that_fails_is_quoted(tmp_path):
