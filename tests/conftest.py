@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -48,6 +49,16 @@ def _gpu_is_here() -> bool:
     return Path("/dev/nvidia0").exists()
 
 
+def _may_mount() -> bool:
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    with tempfile.TemporaryDirectory() as place:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True, check=False)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", place], check=True)
+    return mounted.returncode == 0
+
+
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "prometheus": (lambda: bool(program("prometheus") and program("promtool")), "prometheus and promtool"),
     "alertmanager": (
@@ -58,6 +69,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "redis": (lambda: bool(program("redis-server")), "redis-server"),
     "docker": (_docker_engine_answers, "a running Docker engine"),
     "gpu": (_gpu_is_here, "an NVIDIA GPU"),
+    "root": (_may_mount, "the right to mount file systems"),
     "compiler": (lambda: bool(program("cc")), "a C compiler (cc)"),
 }
 OPTIONAL_ON_CI = {"gpu"}

@@ -1,10 +1,13 @@
 """Where child processes write, and what happens when there is no place: a voice matters more than its log.
 
 A directory that takes nothing (read-only, full, gone) sends the output of new processes to the null device and says so; the
-next start of each tries again.
+next start of each tries again. On a disk that is full a file can still be made, but a program whose `print` fails may end
+of it, so a little room is asked for as well.
 """
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +15,8 @@ from pathlib import Path
 from contracts.vocabulary import ReplicaId
 
 NOWHERE = Path(os.devnull)
+ROOM_BYTES_MIN = 1024 * 1024
+"""Less than this is left to the journal, which needs it more."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class LogFiles:
         path = self.path(replica)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
+            _require_room(self.directory)
             if path.exists():
                 path.replace(path.with_suffix(".log.1"))
             path.touch()
@@ -42,3 +48,8 @@ class LogFiles:
             self._without.pop(replica, None)
         self.on_trouble(next(iter(self._without.values()), None))
         return path
+
+
+def _require_room(directory: Path) -> None:
+    if shutil.disk_usage(directory).free < ROOM_BYTES_MIN:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
