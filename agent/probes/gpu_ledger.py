@@ -172,9 +172,11 @@ class GpuLedger:
         )
 
     def recall(self, memory: GpuMemory) -> None:
-        """Start from what a former agent of this boot remembered."""
-        self.kernel_sequence = memory.kernel_sequence
+        """Start from what a former agent of this boot remembered; what this one knows better stays as it is."""
+        self.kernel_sequence = max(self.kernel_sequence, memory.kernel_sequence)
         for each in memory.gpus:
+            if each.uuid in self._records:
+                continue
             identity = GpuIdentity(
                 index=each.index, uuid=GpuUuid(each.uuid), pci_bus_id=each.pci_bus_id, model=each.model
             )

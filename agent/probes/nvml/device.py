@@ -49,6 +49,7 @@ class Device:
         while not self.ending.requested:
             self.tick()
             self.ending.wait(SAMPLE_INTERVAL_S)
+        self._close()
 
     def tick(self) -> None:
         """One sample, told whatever comes of it."""
@@ -111,13 +112,15 @@ class Device:
         )
 
     def _told(self, function: str, part: str = "") -> str:
-        """A text of the device, or of one part of a structure; empty where it has none."""
+        """A text of the device, or of one part of a structure; empty where it has none, or one that is no text."""
         try:
             told = call(function, self._handle)
             return text(getattr(told, part) if part else told)
         except pynvml.NVMLError as error:
             if error.value in DEVICE_DOWN | DRIVER_GONE:
                 raise
+            return ""
+        except UnicodeDecodeError:
             return ""
 
     def _close(self) -> None:
