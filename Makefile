@@ -66,7 +66,7 @@ lock: $(STAMP) ## resolve pyproject.toml into requirements.lock and deploy/locks
 
 wheels-%: $(STAMP)
 	@rm -rf dist/wheels/$* && mkdir -p dist/wheels/$*
-	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --dest dist/wheels/$* --requirement deploy/locks/$*.txt
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --require-hashes --no-deps --wheel-dir dist/wheels/$* --requirement deploy/locks/$*.txt
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist/wheels/$* .
 
 image-%: wheels-% ## the container image of agent, controller or serving (BASE=… for another Debian 12)
