@@ -21,7 +21,7 @@ from trimtab.host.errors import EnvFileError, InstallError
 from trimtab.host.tree import Found, Tree
 
 OFFER_SUFFIX = ".new"
-UNSEEN_BY_THE_UNIT = ("/home/", "/root/", "/tmp/", "/var/tmp/")  # noqa: S108  # compared, never written
+UNSEEN_BY_THE_UNIT = ("/home", "/root", "/tmp", "/var/tmp")  # noqa: S108  # compared, never written
 """`ProtectHome=` and `PrivateTmp=` hide these: a Python there would not start."""
 
 
@@ -82,7 +82,7 @@ def plan_installation(tree: Tree, request: Request, defaults: Mapping[str, str])
 
     Raises `InstallError` for a request that cannot be met; nothing is changed here.
     """
-    if tree.is_this_host and request.python.startswith(UNSEEN_BY_THE_UNIT):
+    if tree.is_this_host and any(map(PurePosixPath(request.python).is_relative_to, UNSEEN_BY_THE_UNIT)):
         msg = f"the service could not see {request.python}: install the package into /opt/trimtab, or name --python"
         raise InstallError(msg)
     current = _current_values(tree)
