@@ -2,12 +2,12 @@
 
 import sys
 
-from agent.lean import COMMAND_LINE_PACKAGES, leave_out
+from agent.lean import UNUSED, leave_out
 
 
 def main() -> int:
     """What `agent.command` does, without what it never uses."""
-    leave_out(COMMAND_LINE_PACKAGES)
+    leave_out(UNUSED)
     from agent.command import main as run  # noqa: PLC0415  # only now: its imports are what is made leaner
 
     return run()

@@ -11,8 +11,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
+from agent.core.load import CpuTicks, Memory, busy_ratio, parse_cpu_ticks, parse_memory
 from agent.core.pressure import (
     Stall,
     lineage,
@@ -30,22 +29,6 @@ SLOW_SAMPLES = 15
 """Every how many samples the limits and the disk are read: they change by hand, or slowly."""
 RESOURCES = ("cpu", "memory", "io")
 """Files below /proc/pressure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes."""
-
-    total: int
-    available: int
-    """What could be had without swapping, caches included."""
-    swap_total: int
-    swap_used: int
-
-    @property
-    def used(self) -> int:
-        """What could not."""
-        return self.total - self.available
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +72,14 @@ class KernelFiles:
     proc: Path = Path("/proc")
     cgroup: Path = Path("/sys/fs/cgroup")
 
+    def cpu_ticks(self) -> CpuTicks | None:
+        """Since boot; None where the kernel does not tell."""
+        return parse_cpu_ticks(_text(self.proc / "stat"))
+
+    def memory(self) -> Memory | None:
+        """Now; None where the kernel does not tell."""
+        return parse_memory(_text(self.proc / "meminfo"))
+
     def pressure(self) -> tuple[tuple[str, Stall], ...]:
         """Every stall of every resource; empty without PSI."""
         texts = [(resource, _text(self.proc / "pressure" / resource)) for resource in RESOURCES]
@@ -120,7 +111,7 @@ class HostMeter:
 
     async def run(self) -> None:
         """Sample for ever."""
-        psutil.cpu_percent(interval=None)  # the first call only sets the mark that the next one measures from
+        ticks = self.files.cpu_ticks()
         async with asyncio.TaskGroup() as group:
             asking: asyncio.Task[None] | None = None
             samples = 0
@@ -130,17 +121,22 @@ class HostMeter:
                     self._limits = self.files.limits()
                     if asking is None or asking.done():
                         asking = group.create_task(self._ask_disk())
-                self.newest = self._sample()
+                before, ticks = ticks, self.files.cpu_ticks()
+                if before is not None and ticks is not None:
+                    self.newest = self._sample(busy_ratio(before, ticks)) or self.newest
                 samples += 1
 
-    def _sample(self) -> HostLoad:
-        memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    def _sample(self, busy: float | None) -> HostLoad | None:
+        """None while the kernel tells too little, as on one that has no /proc."""
+        memory = self.files.memory()
+        if busy is None or memory is None:
+            return None
         cpus = os.cpu_count() or 1
         return HostLoad(
-            cpu_utilization_ratio=psutil.cpu_percent(interval=None) / 100.0,
+            cpu_utilization_ratio=busy,
             cpus=cpus,
             load_per_cpu=os.getloadavg()[0] / cpus,
-            memory=Memory(memory.total, memory.available, swap.total, swap.used),
+            memory=memory,
             pressure=self.files.pressure(),
             limits=self._limits,
             disk=self._disk,

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from agent.core.load import CpuTicks, Memory, busy_ratio, parse_cpu_ticks, parse_memory
 from agent.core.pressure import (
     Stall,
     lineage,
@@ -79,6 +80,47 @@ def test_the_tightest_limit_binds_and_no_limit_is_none():
     assert tightest([None, None]) is None
 
 
+STAT = "cpu  100 20 30 800 40 5 5 0 7 0\ncpu0 1 2 3 4 5 6 7 8 9 0\n"
+MEMINFO = """MemTotal:       16384 kB
+MemFree:         1024 kB
+MemAvailable:    4096 kB
+HugePages_Total:       0
+SwapTotal:       2048 kB
+SwapFree:        1536 kB
+"""
+
+
+@pytest.mark.parametrize(
+    ("stat", "ticks"), [(STAT, CpuTicks(busy=160, total=1000)), ("", None), ("cpu 1 2\n", None), ("cpu0 1\n", None)]
+)
+def test_waiting_for_a_disk_is_no_work(stat, ticks):
+    assert parse_cpu_ticks(stat) == ticks
+
+
+@pytest.mark.parametrize(
+    ("now", "ratio"),
+    [
+        (CpuTicks(busy=210, total=1100), 0.5),
+        (CpuTicks(busy=260, total=1100), 1.0),
+        (CpuTicks(busy=160, total=1000), None),
+        (CpuTicks(busy=150, total=1100), 0.0),  # some kernels let iowait fall, and with it the idle time rise too much
+    ],
+)
+def test_a_ratio_is_work_per_time_passed(now, ratio):
+    assert busy_ratio(CpuTicks(busy=160, total=1000), now) == ratio
+
+
+def test_memory_is_bytes_and_used_is_what_could_not_be_had():
+    memory = parse_memory(MEMINFO)
+    assert memory == Memory(total=16 << 20, available=4 << 20, swap_total=2 << 20, swap_used=512 << 10)
+    assert memory.used == 12 << 20
+
+
+@pytest.mark.parametrize("missing", ["MemTotal", "MemAvailable", "SwapTotal", "SwapFree"])
+def test_memory_without_one_of_its_figures_is_not_known(missing):
+    assert parse_memory("\n".join(line for line in MEMINFO.splitlines() if missing not in line)) is None
+
+
 @pytest.fixture
 def kernel(tmp_path):
     """A kernel's files for a service with half a processor below a slice with 2 GiB."""
@@ -92,6 +134,8 @@ def kernel(tmp_path):
     (proc / "self" / "cgroup").write_text("0::/system.slice/agent.service\n")
     (proc / "pressure").mkdir()
     (proc / "pressure" / "memory").write_text(PRESSURE)
+    (proc / "stat").symlink_to("/proc/stat")
+    (proc / "meminfo").symlink_to("/proc/meminfo")
     return KernelFiles(proc=proc, cgroup=tmp_path / "cgroup")
 
 
