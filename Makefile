@@ -70,7 +70,7 @@ wheels-%: $(STAMP)
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist/wheels/$* .
 
 image-%: wheels-% ## the container image of agent, controller or serving (BASE=… for another Debian 12)
-	@docker build --network host --file deploy/images/$*.Dockerfile $(if $(BASE),--build-arg BASE=$(BASE)) --tag trimtab/$*:$(VERSION) .
+	@docker build --network host --file deploy/images/$*.Dockerfile --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) --tag trimtab/$*:$(VERSION) .
 
 deb: wheels-agent ## the Debian package of the agent, for Debian 12 (dist/trimtab-agent_*.deb)
 	@$(BIN)/python deploy/debian/build.py --wheels dist/wheels/agent --version $(VERSION) --output dist
