@@ -8,7 +8,7 @@ STAMP := $(VENV)/.trimtab-setup
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev check test demo up golden bench clean lock deb
+.PHONY: help setup setup-dev check test demo up golden bench bench-mttr clean lock deb
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ golden: $(STAMP) ## rewrite the generated rules, alerts, dashboards and host fil
 
 bench: setup ## time a tick of the loop; docs/benchmarks.md names the other measurements
 	@$(BIN)/python bench/controller_tick.py
+
+bench-kills: $(STAMP) ## kill agents and controllers 1,000 times at random; every order is executed at most once
+	@$(BIN)/python -m bench.kills
+
+bench-mttr: setup ## seconds from a fault to serving again, beside other healers (needs Docker; about eight minutes)
+	@$(BIN)/python -m bench.mttr
 
 clean: ## remove what set-up and runs left in this folder (not Debian packages)
 	@rm -rf $(VENV) .trimtab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache ./*.egg-info

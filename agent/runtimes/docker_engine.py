@@ -6,6 +6,7 @@ of life within a second, so that nobody waits ten for an engine that is known to
 """
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ PING_S_MAX = 1.0
 THREADS_MAX = 16
 """Calls at once: restarts side by side gain nothing beyond a few, and an engine that hangs holds no more threads."""
 REASON_CHARS_MAX = 200
+UNIX, DEFAULT_URL = "unix://", "unix:///var/run/docker.sock"
 TROUBLE = (DockerException, requests.exceptions.RequestException, OSError)
 """What the SDK raises, its transport included."""
 T = TypeVar("T")
@@ -99,9 +101,18 @@ class DockerEngine:
 
     def connect(self) -> APIClient:
         """A connection of the caller's own, for a stream that is read for ever. Blocks; raises one of `TROUBLE`."""
+        self._knock()
         if self.base_url is None:
             return APIClient(version="auto", timeout=int(CALL_S_MAX), **kwargs_from_env())
         return APIClient(base_url=self.base_url, version="auto", timeout=int(CALL_S_MAX))
+
+    def _knock(self) -> None:
+        """Raises `OSError` where nobody listens: the SDK leaves the sockets of refused connections to the collector."""
+        url = self.base_url or kwargs_from_env().get("base_url", DEFAULT_URL)
+        if url.startswith(UNIX):
+            with socket.socket(socket.AF_UNIX) as door:
+                door.settimeout(PING_S_MAX)
+                door.connect(url.removeprefix(UNIX))
 
     async def _until_alone(self, alone: str) -> None:
         loop = asyncio.get_running_loop()
@@ -129,6 +140,7 @@ class DockerEngine:
         return result
 
     def _work(self, work: Callable[[APIClient], T]) -> T:
+        self._knock()
         with self._connecting:
             client = self._client
             if client is None:

@@ -24,10 +24,10 @@ from agent.runtimes.simulated import SimulatedRuntime
 from agent.runtimes.swarm import SwarmRuntime
 from agent.runtimes.swarm_services import SwarmTemplate
 from agent.runtimes.vitals import first_child
+from bench.containerlab.bare_image import IMAGE, PYTHON, binds, ensure_image
+from bench.containerlab.swarm_of_one import engine_alone, swarm_of_one
 from chassis.clock import SystemClock
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId
-from tests.bare_image import IMAGE, PYTHON, binds, ensure_image
-from tests.swarm_of_one import engine_alone, swarm_of_one
 
 FAKE_REPLICA = Path(__file__).resolve().parents[2] / "integration" / "agent" / "fake_replica.py"
 CONTAINER_COMMAND = (PYTHON, "-SE", f"/app/{FAKE_REPLICA.name}")

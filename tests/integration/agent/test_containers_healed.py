@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from agent.runtimes.vitals import first_child
+from bench.containerlab.bare_image import IMAGE, PYTHON, binds, ensure_image
+from bench.containerlab.socket_proxy import SocketProxy
+from bench.containerlab.swarm_of_one import engine_alone, swarm_of_one
 from contracts.vocabulary import ReflexKind, ReplicaState
-from tests.bare_image import IMAGE, PYTHON, binds, ensure_image
-from tests.socket_proxy import SocketProxy
-from tests.swarm_of_one import engine_alone, swarm_of_one
 
 pytestmark = pytest.mark.docker
 CODE = Path(__file__).parent
