@@ -71,6 +71,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "gpu": (_gpu_is_here, "an NVIDIA GPU"),
     "root": (_may_mount, "the right to mount file systems"),
     "compiler": (lambda: bool(program("cc")), "a C compiler (cc)"),
+    "systemd": (lambda: bool(program("systemd-analyze")), "systemd-analyze"),
+    "compose": (lambda: bool(program("docker-compose")), "docker-compose"),
 }
 OPTIONAL_ON_CI = {"gpu"}
 """CI machines have no GPU; everything else they must have."""

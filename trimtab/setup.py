@@ -13,8 +13,13 @@ from pathlib import Path
 
 from trimtab.stack.programs import COMPILER, REQUIREMENTS, MissingProgramsError, Requirement, missing_of
 
-DEV_REQUIREMENTS = (Requirement(("dockerd",), "docker.io"), *COMPILER)
-"""What only tests and simulated GPUs need."""
+DEV_REQUIREMENTS = (
+    Requirement(("dockerd",), "docker.io"),
+    Requirement(("docker-compose",), "docker-compose"),
+    Requirement(("systemd-analyze",), "systemd"),
+    *COMPILER,
+)
+"""What only tests and simulated GPUs need; systemd and compose judge what we give to operators, neither has to run."""
 APT_TIMEOUT_S = 900.0
 """A slow mirror and a slow disk; past it something hangs, and a person should look."""
 PREPARE_TIMEOUT_S = 900.0

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +16,6 @@ from trimtab.host import units
 from trimtab.host.artefacts import golden_files
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
-NEEDS_SYSTEMD = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-COMPOSE = next((path for name in ("docker-compose",) if (path := shutil.which(name))), None)
 HOST = {
     "HOST_ID": "gpu-01",
     "REGION": "eu-west",
@@ -52,19 +49,19 @@ def controller_unit(tmp_path) -> Path:
 
 
 # ── systemd ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-@NEEDS_SYSTEMD
+@pytest.mark.systemd
 def test_systemd_accepts_the_agents_unit(agent_unit):
     verified = analyze("verify", f"./{agent_unit.name}", cwd=agent_unit.parent)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@NEEDS_SYSTEMD
+@pytest.mark.systemd
 def test_systemd_accepts_the_controllers_unit(controller_unit):
     verified = analyze("verify", f"./{controller_unit.name}", cwd=controller_unit.parent)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@NEEDS_SYSTEMD
+@pytest.mark.systemd
 def test_systemd_accepts_the_reset_unit(tmp_path):
     (tmp_path / units.RESET_UNIT).write_text(units.reset_unit().replace("/usr/bin/nvidia-smi", "/bin/true"))
     instance = tmp_path / units.RESET_UNIT.replace("@", "@GPU-1")
@@ -73,7 +70,7 @@ def test_systemd_accepts_the_reset_unit(tmp_path):
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-@NEEDS_SYSTEMD
+@pytest.mark.systemd
 def test_a_line_that_systemd_does_not_know_is_found(tmp_path):
     unit = tmp_path / units.AGENT_UNIT
     unit.write_text(units.agent_unit(sys.executable).replace("KillMode=mixed", "KillMood=mixed"))
@@ -86,12 +83,12 @@ def exposure(unit: Path) -> float:
     return float(re.findall(r"Overall exposure level for \S+: ([0-9.]+)", judged.stdout)[0])
 
 
-@NEEDS_SYSTEMD
+@pytest.mark.systemd
 def test_the_agents_unit_stays_as_closed_as_it_is(agent_unit):
     assert exposure(agent_unit) <= 2.5
 
 
-@NEEDS_SYSTEMD
+@pytest.mark.systemd
 def test_the_controllers_unit_stays_as_closed_as_it_is(controller_unit):
     assert exposure(controller_unit) <= 1.6
 
@@ -181,10 +178,10 @@ def test_nobody_else_restarts_what_the_agent_heals_and_no_health_check_runs():
         assert service["cap_drop"] == ["ALL"]
 
 
-@pytest.mark.skipif(COMPOSE is None, reason="needs docker-compose")
+@pytest.mark.compose
 def test_compose_itself_accepts_the_file():
     checked = subprocess.run(
-        [str(COMPOSE), "--file", DEPLOY / "compose/compose.yaml", "config", "--quiet"],
+        ["docker-compose", "--file", DEPLOY / "compose/compose.yaml", "config", "--quiet"],
         env={**os.environ, **HOST}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
