@@ -151,14 +151,7 @@ async def _build(
         story=story,
         fleet=hub,
         agents=hub,
-        credentials=CredentialOffice(
-            store=SqlCredentials(database),
-            clock=clock,
-            new_token=partial(token_urlsafe, TOKEN_BYTES),
-            new_id=ids,
-            required=settings.host_credentials_required,
-            life_s=settings.host_credential_life_s,
-        ),
+        credentials=_credentials(settings, database, clock, ids),
         alerts=AlertInbox(store=story, clock=clock),
         gateways=traffic,
         status=pulse.status,
@@ -176,6 +169,19 @@ async def _build(
         journal=journal,
         wake=wake,
         certificate=read_certificate(settings),
+    )
+
+
+def _credentials(
+    settings: ControllerSettings, database: Database, clock: Clock, ids: Callable[[], str]
+) -> CredentialOffice:
+    return CredentialOffice(
+        store=SqlCredentials(database),
+        clock=clock,
+        new_token=partial(token_urlsafe, TOKEN_BYTES),
+        new_id=ids,
+        required=settings.host_credentials_required,
+        life_s=settings.host_credential_life_s,
     )
 
 

@@ -3,13 +3,16 @@
 Trouble is one exception with a readable message: the controller's own words when it answered, ours when it did not.
 """
 
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from chassis.tls import TlsFiles, client_context
 from contracts.serving_api import Problem
 from trimtab.api_bodies import (
     Action,
@@ -39,11 +42,18 @@ class ApiError(Exception):
 class ControllerApi:
     """One controller; an async context manager that owns its connections. Every call may raise `ApiError`."""
 
-    def __init__(self, base_url: str, *, token: str = "", timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, base_url: str, *, token: str = "", ca_file: Path | None = None, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        """`ca_file`: who may have signed the controller's certificate, instead of the system's authorities."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.url = base_url
         self._client = httpx.AsyncClient(
-            base_url=f"{base_url}/api/v1", headers=headers, timeout=timeout_s, trust_env=False
+            base_url=f"{base_url}/api/v1",
+            headers=headers,
+            timeout=timeout_s,
+            trust_env=False,
+            verify=_trust(base_url, ca_file),
         )
 
     async def __aenter__(self) -> Self:
@@ -100,6 +110,14 @@ class ControllerApi:
         """Delete the objective."""
         await self._send("DELETE", f"/slos/{slo}")
 
+    async def revoke_host(self, host: str) -> None:
+        """Shut a host out: its credentials end, and it gets no other."""
+        await self._send("DELETE", f"/agents/{host}/credentials")
+
+    async def readmit_host(self, host: str) -> None:
+        """Let a host join again. The credential that this also grants is dropped: the agent gets one for itself."""
+        await self._send("POST", f"/agents/{host}/credentials")
+
     async def _send(
         self,
         method: str,
@@ -116,6 +134,16 @@ class ControllerApi:
         if response.is_error:
             raise ApiError(_explained(response), response.status_code)
         return response
+
+
+def _trust(base_url: str, ca_file: Path | None) -> ssl.SSLContext | bool:
+    if not base_url.startswith("https:"):
+        return False
+    try:
+        return client_context(TlsFiles(authorities=ca_file))
+    except OSError as error:
+        msg = f"cannot use {ca_file} to check the controller's certificate: {error}"
+        raise ApiError(msg) from error
 
 
 def _parsed(kind: type[Answer], response: httpx.Response) -> Answer:

@@ -8,6 +8,7 @@ import typer
 
 from trimtab.cli import fault_commands, operator_commands, stack_commands, story_commands
 from trimtab.cli.agent_commands import agent_app
+from trimtab.cli.host_commands import host_app
 from trimtab.cli.options import session
 from trimtab.cli.slo_commands import slo_app
 
@@ -36,11 +37,17 @@ def main_options(
     token: Annotated[
         str | None, typer.Option(envvar="TRIMTAB_TOKEN", help="Its operator token, instead of the local stack's.")
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="TRIMTAB_CA_FILE", help="Who may have signed its certificate (PEM). [the system's authorities]"
+        ),
+    ] = None,
 ) -> None:
     """Options that hold for every command."""
     # Typer reads these variables itself, so that `--help` shows them: the one exception to reading the environment in
     # __main__ alone.
-    ctx.obj = replace(session(ctx), chosen_home=home, url=url, token=token)
+    ctx.obj = replace(session(ctx), chosen_home=home, url=url, token=token, ca_file=ca_file)
 
 
 for command, panel in (
@@ -65,4 +72,5 @@ for command, panel in (
 # `scale eu-west -1`: a negative number is an argument, not an option.
 app.command(rich_help_panel=OPERATING, context_settings={"ignore_unknown_options": True})(operator_commands.scale)
 app.add_typer(agent_app, name="agent", rich_help_panel=ON_THIS_MACHINE)
+app.add_typer(host_app, name="host", rich_help_panel=OPERATING)
 app.add_typer(slo_app, name="slo", rich_help_panel=OPERATING)

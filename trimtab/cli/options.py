@@ -43,6 +43,8 @@ class Session:
     """None: the controller of the stack in the home directory."""
     token: str | None = None
     """None: the operator's token of the stack in the home directory."""
+    ca_file: Path | None = None
+    """None: the system's authorities."""
 
     @property
     def home(self) -> Path:
@@ -61,7 +63,7 @@ class Session:
         """A client for the controller this command means."""
         tokens = read_tokens(self.home)
         token = self.token if self.token is not None else (tokens.operator if tokens else "")
-        return ControllerApi(self.url or self.stack().controller_url, token=token)
+        return ControllerApi(self.url or self.stack().controller_url, token=token, ca_file=self.ca_file)
 
 
 def session(ctx: typer.Context) -> Session:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from typer.testing import CliRunner
 
 from agent.controller_line import ControllerLine, Failed, Reply
 from agent.credential_file import JoinToken
@@ -22,6 +23,8 @@ from contracts.agent_api import SyncRequest
 from contracts.vocabulary import HostId
 from controller.listener import Certificate, build_server, listen
 from tests.unit.controller.api.rig import TOKENS, Rig, sync_body
+from trimtab.cli.app import app
+from trimtab.cli.options import Session
 
 HOST = HostId("eu-west-a")
 SYNC = f"/api/v1/agents/{HOST}/sync"
@@ -162,3 +165,22 @@ async def test_plain_http_to_a_tls_listener_is_no_answer(pki: Pki, tmp_path: Pat
         line_to(url.replace("https", "http"), TlsFiles()) as line,
     ):
         assert (await asked(line)).status is None
+
+
+def command(url: str, pki: Pki, *words: str) -> tuple[int, str]:
+    options = ["--url", url, "--token", TOKENS["operator"], "--ca-file", str(pki.authorities)]
+    result = CliRunner().invoke(app, [*options, *words], obj=Session(environment={}), env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+async def test_an_operator_shuts_a_host_out_and_lets_it_in_again_by_command_over_tls(pki: Pki, tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, RenewingContext.of(pki.issue("controller", "127.0.0.1"))) as (url, rig),
+        line_to(url, TlsFiles(pki.authorities)) as line,
+    ):
+        assert isinstance(await asked(line), Reply)
+        code, words = await asyncio.to_thread(command, url, pki, "host", "revoke", HOST)
+        assert (code, "shut out" in words, rig.office.is_revoked(HOST)) == (0, True, True)
+        assert (await asked(line)).why is SyncFailure.FORBIDDEN
+        assert (await asyncio.to_thread(command, url, pki, "host", "readmit", HOST))[0] == 0
+        assert isinstance(await asked(line), Reply)
