@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.core.clock_events import ClockEvents, observed
 from agent.core.gpu import SLOWING_REASONS, Gpu, GpuIdentity, GpuSample, MigInstance
-from agent.core.xid import Evidence, XidTable, recommend
+from agent.core.xid import VERDICT, Evidence, XidTable, recommend
 from agent.core.xid_history import Sighting, XidHistory, cleared, seen
 from contracts.vocabulary import GpuAction
 
@@ -93,7 +93,7 @@ def view(record: GpuRecord, now_s: float, table: XidTable, driver_version: str) 
     reason = _why_not_up(sample, age_s)
     fresh = sample if sample is not None and not reason else None
     values = {} if fresh is None else _values(record, fresh, now_s)
-    judged = recommend(Evidence(now_s=now_s, times_s=record.xids.times_s, values=values, reason=reason), table)
+    judged = recommend(_evidence(record, values, reason, now_s), table)
     known = dict.fromkeys(table.rules, 0)
     return Gpu(
         identity=record.identity,
@@ -121,6 +121,19 @@ def _why_not_up(sample: GpuSample | None, age_s: float) -> str:
     if sample is None:
         return NOT_YET_READ
     return STALE if age_s > SAMPLE_AGE_S_MAX else sample.reason
+
+
+def _evidence(record: GpuRecord, values: Mapping[str, float], reason: str, now_s: float) -> Evidence:
+    """While a GPU goes unseen, the driver's last verdict stands; only an Xid that may be what silenced it is judged alone.
+
+    Otherwise every worker that is stuck, or out of the way of a reset, would revive Xids that the driver has pardoned.
+    """
+    times_s, last = record.xids.times_s, record.sample
+    if reason == STALE and last is not None and VERDICT in last.values:
+        after_s = last.at_s - SAMPLE_AGE_S_MAX
+        newer = {xid: late for xid, times in times_s.items() if (late := tuple(t for t in times if t > after_s))}
+        times_s, values = (newer, {}) if newer else (times_s, {VERDICT: last.values[VERDICT]})
+    return Evidence(now_s=now_s, times_s=times_s, values=values, reason=reason)
 
 
 def _values(record: GpuRecord, sample: GpuSample, now_s: float) -> Mapping[str, float]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from contracts.vocabulary import GpuAction
 
 _SEVERITY = {action: rank for rank, action in enumerate(GpuAction)}
+VERDICT = "recovery_action"
+"""The value in which the driver says what its device calls for."""
 DRIVER = "driver"
 """Source of a recommendation that the driver itself makes."""
 
@@ -109,7 +111,7 @@ class Recommendation:
 def recommend(evidence: Evidence, table: XidTable) -> Recommendation:
     """The most drastic of what everything calls for.
 
-    Where the driver gives a verdict (`recovery_action` in the values), it replaces what Xids and health say about the
+    Where the driver gives a verdict (`VERDICT` in the values), it replaces what Xids and health say about the
     device. It speaks of the device only: when that is fine, a program it stopped still has to be restarted.
     """
     verdict = _verdict(evidence, table)
@@ -125,7 +127,7 @@ def recommend(evidence: Evidence, table: XidTable) -> Recommendation:
 
 def _verdict(evidence: Evidence, table: XidTable) -> GpuAction | None:
     """What the driver says: by the field, or by the error that every call gives; an unknown verdict drains the host."""
-    field_value = evidence.values.get("recovery_action")
+    field_value = evidence.values.get(VERDICT)
     if field_value is not None:
         return table.recovery_actions.get(int(field_value), GpuAction.DRAIN_HOST)
     return table.reasons.get(evidence.reason)
