@@ -54,7 +54,7 @@ bench: setup ## time a tick of the loop; docs/benchmarks.md names the other meas
 bench-kills: $(STAMP) ## kill agents and controllers 1,000 times at random; every order is executed at most once
 	@$(BIN)/python -m bench.kills
 
-bench-mttr: setup ## seconds from a fault to serving again, beside other healers (needs Docker; about eight minutes)
+bench-mttr: $(STAMP) ## seconds from a fault to serving again, beside other healers (needs Docker; about eight minutes)
 	@$(BIN)/python -m bench.mttr
 
 clean: ## remove what set-up and runs left in this folder (not Debian packages)

@@ -42,6 +42,8 @@ from contracts.vocabulary import GpuUuid, ReplicaId
 log = logger(__name__)
 RESYNC_S = 30.0
 """Between two looks at everything: how long an end that no event told may stay unseen. It costs 2 ms per container."""
+REPLAY_S = 0.3
+"""From a stream's opening to a look at everything: what the engine replays in a millisecond tells more than a look."""
 SETTLE_S = 1.0
 """Between two looks whether a successor is ready, while a former container waits."""
 REFUSED_S = 600.0
@@ -68,6 +70,7 @@ class DockerRuntime:
     engine: DockerEngine = field(default_factory=DockerEngine)
     gpus_present: Callable[[], tuple[GpuUuid, ...]] = _no_gpus
     """Every GPU of the host in PCI order: what an index in a device request means."""
+    settle_s: float = SETTLE_S
     _exits: asyncio.Queue[Exit] = field(default_factory=lambda: asyncio.Queue(EXITS_MAX))
     _incarnations: Incarnations = field(default_factory=Incarnations)
     _pids: dict[ReplicaId, int] = field(default_factory=dict)
@@ -157,18 +160,24 @@ class DockerRuntime:
         stream = EventStream(engine=self.engine, label=self.label, clock=self.clock, into=events)
         async with asyncio.TaskGroup() as group:
             group.create_task(stream.follow())
+            look_s = self.clock.monotonic_s() + RESYNC_S
             while True:
                 try:
-                    async with asyncio.timeout(RESYNC_S):
+                    async with asyncio.timeout(max(0.0, look_s - self.clock.monotonic_s())):
                         event = await events.get()
                 except TimeoutError:
-                    event = Opened()
-                await self._take(event)
+                    await self._look_at_everything()
+                    look_s = self.clock.monotonic_s() + RESYNC_S
+                    continue
+                if isinstance(event, Opened):
+                    look_s = self.clock.monotonic_s() + REPLAY_S
+                else:
+                    await self._take(event)
 
     async def settle(self) -> None:
         """Remove each former container once its successor is ready, for ever."""
         while True:
-            await self.clock.sleep(SETTLE_S)
+            await self.clock.sleep(self.settle_s)
             for replica in sorted(self._unsettled):
                 try:
                     if await self._alone(replica, "settle", partial(Containers.settle, replica=replica)):
@@ -176,10 +185,8 @@ class DockerRuntime:
                 except ReplicaRuntimeError as error:
                     log.debug("successor_not_settled", replica=replica, error=str(error))
 
-    async def _take(self, event: ContainerEvent) -> None:
+    async def _take(self, event: Died | OutOfMemory) -> None:
         match event:
-            case Opened():
-                await self._look_at_everything()
             case OutOfMemory(container, at_ns):
                 self._oom_ns[container] = at_ns
             case Died(container, _, at_ns, exit_code):
@@ -222,7 +229,6 @@ class DockerRuntime:
         """Learn what runs now. One that ended before it could be looked at had no name when its death was told."""
         instance = self._learn(container)
         self._remember_what_failed(spec, container)
-        self._unsettled.add(spec.replica)
         if not container["State"]["Running"]:
             await self._tell(instance, f"ended as soon as it was started: {end_of(container)}")
         return instance
@@ -245,7 +251,8 @@ class DockerRuntime:
         state, replica = container["State"], ReplicaId(labels_of(container)[self.label])
         identifier, started = str(container["Id"]), str(state["StartedAt"])
         instance = Instance(replica=replica, token=f"{identifier[:12]}@{started}")
-        self._incarnations.learn(Incarnation(instance, identifier, unix_ns(started)))
+        if self._incarnations.learn(Incarnation(instance, identifier, unix_ns(started))):
+            self._unsettled.add(replica)  # also one whose replacement a former agent began
         pid = int(state["Pid"])
         self._pids[replica] = first_child(pid) or pid if container["HostConfig"].get("Init") else pid
         self._gpus[replica] = gpu_references(container, self.label)

@@ -51,23 +51,17 @@ class Containers:
 
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def family(self, replica: ReplicaId) -> Family:
-        """The replica's containers, inspected; a leftover of a replacement that never began is removed."""
-        found = [each for each in self._inspected(f"{self.label}={replica}") if not self._is_debris(each)]
-        former = next((each for each in found if self.is_former(each)), None)
-        others = [each for each in found if each is not former]
-        if not others and former is not None:  # the agent ended between renaming the old one and the new one
-            self.client.rename(former["Id"], name_of(replica))
-            return Family(self._inspect(former["Id"]), None)
-        newest = sorted(others, key=lambda each: (each["State"]["Running"], each["Created"]))
-        return Family(newest[-1] if newest else None, former)
+        """The replica's containers, inspected; one that was made beside and never used is not among them."""
+        found = [each for each in self._inspected(f"{self.label}={replica}") if not self._is(NEXT, each)]
+        former = next((each for each in found if self._is(FORMER, each)), None)
+        others = sorted(
+            (each for each in found if each is not former), key=lambda each: (each["State"]["Running"], each["Created"])
+        )
+        return Family(others[-1], former) if others else Family(former, None)
 
     def running(self) -> list[Inspected]:
         """Every labelled container that runs. The list lags an end by a moment, an inspection does not."""
         return [each for each in self._inspected(self.label, every=False) if each["State"]["Running"]]
-
-    def is_former(self, container: Inspected) -> bool:
-        """It waits for its successor to prove itself."""
-        return self._is_ours(container) and str(container["Name"]).endswith(FORMER)
 
     def _inspected(self, label: str, *, every: bool = True) -> list[Inspected]:
         listed = self.client.containers(all=every, filters={"label": [label]})
@@ -84,12 +78,8 @@ class Containers:
     def _is_ours(self, container: Inspected) -> bool:
         return self.label + FINGERPRINT_LABEL_SUFFIX in labels_of(container)
 
-    def _is_debris(self, container: Inspected) -> bool:
-        """Created beside a running one and never started, because the agent ended in between."""
-        if not self._is_ours(container) or not str(container["Name"]).endswith(NEXT):
-            return False
-        self.client.remove_container(container["Id"], force=True)
-        return True
+    def _is(self, ending: str, container: Inspected) -> bool:
+        return self._is_ours(container) and str(container["Name"]).endswith(ending)
 
     # ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────────
     def start(self, spec: ReplicaSpec, *, refused: str | None) -> Inspected:
@@ -97,7 +87,7 @@ class Containers:
 
         `refused` is the fingerprint that failed lately and is not tried again now.
         """
-        family = self.family(spec.replica)
+        family = self._tidied(spec.replica)
         if family.current is None:
             return self._started(self._create(spec, name_of(spec.replica)))
         if family.current["State"]["Running"]:
@@ -110,7 +100,7 @@ class Containers:
 
     def restart(self, spec: ReplicaSpec, grace_s: float, *, refused: str | None) -> Inspected:
         """End what runs and start anew, with the same rules."""
-        family = self.family(spec.replica)
+        family = self._tidied(spec.replica)
         if family.current is None:
             return self.start(spec, refused=refused)
         if family.former is not None:
@@ -151,6 +141,16 @@ class Containers:
             return False
         wanted = recipe_of(self.template, spec).fingerprint
         return wanted not in {labels_of(container)[self.label + FINGERPRINT_LABEL_SUFFIX], refused}
+
+    def _tidied(self, replica: ReplicaId) -> Family:
+        """The family, after undoing what an agent that ended in the middle of a replacement left behind."""
+        for each in self._inspected(f"{self.label}={replica}"):
+            if self._is(NEXT, each):
+                self.client.remove_container(each["Id"], force=True)
+        family = self.family(replica)
+        if family.current is not None and self._is(FORMER, family.current):
+            self.client.rename(family.current["Id"], name_of(replica))
+        return family
 
     def _replace(self, old: Inspected, spec: ReplicaSpec, grace_s: float) -> Inspected:
         """The port is fixed, so the old one must stop first; but it is stopped only once the new one exists."""

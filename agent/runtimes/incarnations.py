@@ -30,12 +30,14 @@ class Incarnations:
     _seen: dict[ReplicaId, tuple[Incarnation, ...]] = field(default_factory=dict)
     _told: dict[ReplicaId, tuple[str, ...]] = field(default_factory=dict)
 
-    def learn(self, incarnation: Incarnation) -> None:
-        """It runs, or ran; one that is known changes nothing."""
+    def learn(self, incarnation: Incarnation) -> bool:
+        """It runs, or ran; False for one that is known already."""
         replica = incarnation.instance.replica
         seen = self._seen.get(replica, ())
-        if incarnation not in seen:
-            self._seen[replica] = tuple(sorted((*seen, incarnation), key=lambda each: each.started_ns)[-KEPT:])
+        if incarnation in seen:
+            return False
+        self._seen[replica] = tuple(sorted((*seen, incarnation), key=lambda each: each.started_ns)[-KEPT:])
+        return True
 
     def newest(self) -> tuple[Incarnation, ...]:
         """Of every replica, the one that began last. Safe to call from another thread."""

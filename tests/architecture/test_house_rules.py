@@ -11,7 +11,7 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 SDK_HOMES = {
     "pynvml": "agent/probes/",
-    "docker": "agent/runtimes/docker",
+    "docker": "agent/runtimes/",
     "prometheus_api_client": "controller/sources/prometheus",
     "apscheduler": "controller/app",
     "onnxruntime": "serving/",

@@ -3,10 +3,15 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
+import socket
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -208,6 +213,58 @@ def swarm_cluster() -> Iterator[None]:
     ensure_image()
     with engine_alone(), swarm_of_one():
         yield
+
+
+# ── an engine of our own ──────────────────────────────────────────────────────────────────────────────────────────────
+NVIDIA_HOOK = "nvidia-container-runtime-hook"
+"""An engine offers GPUs when it finds this program at its start; ours has one that does nothing."""
+
+
+class OwnEngine:
+    """A second engine on a socket of its own, which may be killed and started again."""
+
+    def __init__(self, directory):
+        self.url = f"unix://{directory}/docker.sock"
+        self._argv = [
+            "dockerd",
+            *("--bridge=none", "--iptables=false", "--ip6tables=false", f"--host={self.url}"),
+            *(f"--data-root={directory}/data", f"--exec-root={directory}/exec", f"--pidfile={directory}/pid"),
+        ]
+        hooks = directory / "hooks"
+        hooks.mkdir()
+        (hooks / NVIDIA_HOOK).write_text("#!/bin/sh\nexit 0\n")
+        (hooks / NVIDIA_HOOK).chmod(0o755)
+        self._environment = {**os.environ, "PATH": f"{hooks}:{os.environ['PATH']}"}
+        self._log = directory / "dockerd.log"
+        self._directory = directory
+        self._child = None
+
+    def start(self):
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(self._argv, env=self._environment, stdout=log, stderr=log)
+        deadline_s = time.monotonic() + 40.0
+        while time.monotonic() < deadline_s:
+            with closing(socket.socket(socket.AF_UNIX)) as door, suppress(OSError):
+                door.connect(self.url.removeprefix("unix://"))
+                return
+            time.sleep(0.1)
+        pytest.fail(f"the engine did not start: {self._log.read_text()[-2000:]}")
+
+    def end(self):
+        self._child.send_signal(signal.SIGTERM)
+        self._child.wait(timeout=30)
+        subprocess.run(["umount", str(self._directory / "exec" / "netns" / "default")], check=False)
+
+
+@pytest.fixture
+def own_engine():
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        pytest.skip("needs root and dockerd to start an engine of its own")
+    with tempfile.TemporaryDirectory(prefix="eng-") as directory:  # a socket's path has at most 107 characters
+        engine = OwnEngine(Path(directory))
+        engine.start()
+        yield engine
+        engine.end()
 
 
 # ── fixtures ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -162,6 +162,22 @@ async def test_a_replacement_that_was_cut_short_is_found_and_undone(bench, clien
         assert names(client, bench.spec) == [name_of(bench.spec.replica)]
 
 
+async def test_a_new_agent_settles_what_its_predecessor_began(bench, client, wait_until_async):
+    await bench.runtime.start(bench.spec)
+    await ready(bench, bench.spec)
+    bench.runtime.settle_s = 60.0
+    await asyncio.sleep(1.2)  # until the predecessor settles nothing more
+    light = replace(bench.spec, profile=LIGHT)
+    await bench.runtime.restart(light, 0.0)
+    await ready(bench, light)
+    assert len(names(client, light)) == 2
+    async with bench.another() as successor:
+        await successor.running()
+        await wait_until_async(
+            lambda: names(client, light) == [name_of(light.replica)], within_s=10, what="the former one is removed"
+        )
+
+
 async def test_operations_on_one_container_never_overlap(bench):
     """A second operation waits for the first, also when the first one's caller gave up."""
     running, most = 0, 0

@@ -1,9 +1,6 @@
 """What is read from an inspected container, and told from an engine's times: pure, so by example."""
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -124,9 +121,3 @@ def test_equal_recipes_have_equal_fingerprints_whatever_the_order_of_the_environ
 )
 def test_whatever_changes_the_container_changes_its_fingerprint(template, spec):
     assert recipe_of(template, spec).fingerprint != recipe_of(TEMPLATE, SPEC).fingerprint
-
-
-def test_an_agent_of_child_processes_does_not_import_the_docker_sdk():
-    code = "import sys, agent.app; sys.exit('docker' in sys.modules)"
-    root = Path(__file__).resolve().parents[3]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
