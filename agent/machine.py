@@ -13,6 +13,7 @@ the real one, one that only rehearses, and, for simulated GPUs, the simulator's 
 import asyncio
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,12 +117,14 @@ def _rehearsal(argv: tuple[str, ...]) -> MachineError:
 
 
 async def _end(tool: asyncio.subprocess.Process) -> None:
-    """Leave nothing behind, also when the desk was cancelled; one that sits in the driver is left to die with us."""
+    """Leave nothing behind, also when the desk was cancelled.
+
+    One that sits in the driver is left to die with us, and one that `sudo` made root's is beyond our reach.
+    """
     if tool.returncode is not None:
         return
-    kill_group(tool.pid)
-    try:
+    with suppress(PermissionError):
+        kill_group(tool.pid)
+    with suppress(TimeoutError):
         async with asyncio.timeout(KILL_WAIT_S):
             await tool.wait()
-    except TimeoutError:
-        return

@@ -10,7 +10,7 @@ changed; the agent that begins it seldom lives to see that, so the next one tell
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.board import Board, Unit
@@ -70,7 +70,7 @@ class MachineOrders:
         """What the order would meet."""
         return MachineTarget(
             permitted=self.policy.permitted,
-            gpus=frozenset(self.places.fitness.present()),
+            gpus=self.places.devices(),
             under_way=self._under_way or "",
             users=self._users(order),
             begun_today=within_a_day(self.memory.machine_notes(), self.clock.now_unix_s()),
@@ -93,11 +93,14 @@ class MachineOrders:
         note = MachineNote(key=order.key, kind=order.kind, at_unix_s=self.clock.now_unix_s(), boot_id=before)
         try:
             await self.memory.note_machine(note)
-            if order.kind is OrderKind.RESET_GPU and order.gpu is not None:
-                return await self._reset(order.gpu)
-            return await self._reboot(before)
+            match order:
+                case Order(kind=OrderKind.RESET_GPU, gpu=str(gpu)):
+                    return await self._reset(GpuUuid(gpu))
+                case Order(kind=OrderKind.REBOOT_HOST):
+                    return await self._reboot(before)
         except (MachineError, JournalError) as error:
             return failed(str(error))
+        return failed(f"the order is no {order.kind.value} that can be carried out")
 
     async def _reset(self, gpu: GpuUuid) -> Result:
         async with self.driver.released():
@@ -106,16 +109,17 @@ class MachineOrders:
         fitness = self.places.fitness
 
         def is_fit() -> bool:
-            return fitness.known and gpu in fitness.present() and fitness.why_unfit(gpu) is None
+            return fitness.known and gpu in self.places.devices() and fitness.why_unfit(gpu) is None
 
         if await self._seen(is_fit, within_s=self.pace.fit_within_s):
             return done()
-        seen = fitness.why_unfit(gpu) if gpu in fitness.present() else "the driver does not show it"
+        seen = fitness.why_unfit(gpu) if gpu in self.places.devices() else "the driver does not show it"
         return failed(f"{self.pace.fit_within_s:g} s after its reset, {gpu} is unfit: {seen}")
 
     async def _reboot(self, before: str) -> Result:
         await self.machine.reboot()
-        if await self._seen(lambda: self.machine.boot_id() != before, within_s=self.pace.down_within_s):
+        still = {before, ""}  # one that cannot be read proves nothing
+        if await self._seen(lambda: self.machine.boot_id() not in still, within_s=self.pace.down_within_s):
             return done(REBOOTED)
         return failed(f"the host did not go down within {self.pace.down_within_s:g} s")
 
@@ -132,11 +136,13 @@ class MachineOrders:
         """Who would lose their work. A program on a GPU that is none of our replicas counts, whosever it is."""
         units = [unit for unit in self.board.units.values() if _may_run(unit)]
         if order.kind is OrderKind.REBOOT_HOST:
-            return _told(units, ())
+            return _told(
+                units, [pid for gpu in sorted(self.places.devices()) for pid in self.places.use.processes(gpu)]
+            )
         gpu = order.gpu
         if gpu is None:
             return ()
-        return _told([unit for unit in units if gpu in unit.spec.gpus], self.places.use.processes(gpu))
+        return _told([unit for unit in units if self.places.may_use(unit, gpu)], self.places.use.processes(gpu))
 
 
 def _may_run(unit: Unit) -> bool:
@@ -144,5 +150,5 @@ def _may_run(unit: Unit) -> bool:
     return unit.instance is not None or unit.claimed_by is not None
 
 
-def _told(units: list[Unit], pids: tuple[int, ...]) -> tuple[str, ...]:
+def _told(units: Sequence[Unit], pids: Sequence[int]) -> tuple[str, ...]:
     return tuple([str(unit.spec.replica) for unit in units] + [f"pid {pid}" for pid in pids])[:USERS_TOLD_MAX]

@@ -6,6 +6,7 @@ execution. An order that cannot be journaled is refused, which needs no disk: th
 
 import asyncio
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from agent.board import Board
@@ -97,23 +98,30 @@ class OrderDesk:
         hands = self._hands(order)
         hands.claim(order)
         begun = running(order, self.clock.now_unix_s())
-        try:
-            await self._record(begun)
-        except JournalError as error:
-            hands.release(order)
-            await self._refuse(order, Refuse(RefusalReason.NOT_DURABLE, f"{error}: {error.__cause__ or 'no room'}"))
-            return
+        with ExitStack() as claim:
+            claim.callback(hands.release, order)
+            try:
+                await self._record(begun)
+            except JournalError as error:
+                claim.close()
+                await self._refuse(order, Refuse(RefusalReason.NOT_DURABLE, f"{error}: {error.__cause__ or 'no room'}"))
+                return
+            held = claim.pop_all()
         log.info("order_began", key=order.key, kind=order.kind.value, replica=order.replica, gpu=order.gpu)
-        executions.create_task(self._execute(order, begun, hands), name=f"order {order.key}")
+        execution = executions.create_task(self._execute(order, begun, hands, held), name=f"order {order.key}")
+        execution.add_done_callback(
+            lambda _: held.close()
+        )  # one that is cancelled before its first step never gets there
 
-    async def _execute(self, order: Order, begun: Receipt, hands: ReplicaOrders | MachineOrders) -> None:
-        try:
+    async def _execute(
+        self, order: Order, begun: Receipt, hands: ReplicaOrders | MachineOrders, held: ExitStack
+    ) -> None:
+        with held:
             result = await hands.carry_out(order)
-        finally:
-            hands.release(order)
         self.outcomes[order.kind, result.status.value] += 1
         log.info("order_ended", key=order.key, status=result.status.value, detail=result.detail)
-        generation = None if order.replica is None else self.board.units[order.replica].generation
+        unit = None if order.replica is None else self.board.units.get(order.replica)
+        generation = None if unit is None else unit.generation
         await self._record(ended(begun, result, self.clock.now_unix_s(), generation))
 
     def _hands(self, order: Order) -> ReplicaOrders | MachineOrders:

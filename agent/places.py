@@ -29,6 +29,10 @@ class NoGpus:
         """Nothing here can be unfit."""
         return None
 
+    def device_of(self, gpu: GpuUuid) -> GpuUuid | None:  # noqa: ARG002
+        """None is here."""
+        return None
+
     def processes(self, gpu: GpuUuid) -> tuple[int, ...]:  # noqa: ARG002
         """None."""
         return ()
@@ -55,8 +59,13 @@ class GpuPlaces:
         return self.per_replica == 0 or self.fitness.known
 
     def gpus_present(self) -> tuple[GpuUuid, ...]:
-        """Every GPU of this host in PCI order."""
+        """What a program of this host can be given, in PCI order."""
         return self.fitness.present()
+
+    def devices(self) -> frozenset[GpuUuid]:
+        """Every whole GPU of this host, whether it is split by MIG or not."""
+        found = (self.use.device_of(gpu) for gpu in self.fitness.present())
+        return frozenset(device for device in found if device is not None)
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def why_not(self, board: Board, replica: ReplicaId, *, afresh: bool = False) -> str | None:
@@ -77,8 +86,8 @@ class GpuPlaces:
     def _plan(self, board: Board, unit: Unit, *, afresh: bool) -> Placement:
         if self._closed_host:
             return NoFitGpu(self._closed_host)
-        if self.per_replica == 0:
-            return ()
+        if self.per_replica == 0:  # it would see every device, the closed ones as well
+            return NoFitGpu("; ".join(self._closed_gpus.values())) if self._closed_gpus else ()
         if not self.known:
             return NoFitGpu(NOT_YET_KNOWN)
         had, devices = unit.spec.gpus, self._devices(board, unit)
@@ -98,16 +107,20 @@ class GpuPlaces:
 
     def why_unfit(self, gpu: GpuUuid) -> str | None:
         """Why nothing should be started on this GPU now; None when it may."""
-        return self._closed_gpus.get(gpu) or self.fitness.why_unfit(gpu)
+        return self._closed_gpus.get(self.use.device_of(gpu) or gpu) or self.fitness.why_unfit(gpu)
 
     # ── what happens there ────────────────────────────────────────────────────────────────────────────────────────────
+    def may_use(self, unit: Unit, device: GpuUuid) -> bool:
+        """Whether a process of this replica may work on `device`, or on a part of it. One whose GPUs nobody knows may use any."""
+        return not unit.spec.gpus or any(self.use.device_of(gpu) == device for gpu in unit.spec.gpus)
+
     def program_faults(self, unit: Unit) -> int:
         """Driver errors so far, on any of its GPUs, that call for a restart of the program."""
         return sum(self.use.program_faults(gpu) for gpu in unit.spec.gpus)
 
     # ── closing ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def close(self, gpu: GpuUuid | None, why: str) -> None:
-        """Let nothing be started on this GPU, or, with None, on this host, until it is opened."""
+        """Let nothing be started on this device, or, with None, on this host, until it is opened."""
         if gpu is None:
             self._closed_host = why
         else:

@@ -196,6 +196,10 @@ class GpuFitness(Protocol):
 class GpuUse(Protocol):
     """Knows what happens on a GPU besides its health."""
 
+    def device_of(self, gpu: GpuUuid) -> GpuUuid | None:
+        """The device that this is, or is a MIG instance of; None when it is not here."""
+        ...
+
     def processes(self, gpu: GpuUuid) -> tuple[int, ...]:
         """Pids of the programs that the driver sees there, ours or not; empty where it cannot be asked."""
         ...

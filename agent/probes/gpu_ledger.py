@@ -87,6 +87,11 @@ class GpuLedger:
             return f"{seen.recommended_action.value} is recommended by {seen.action_source}"
         return None
 
+    def device_of(self, gpu: GpuUuid) -> GpuUuid | None:
+        """The device itself, or the one whose MIG instance this is."""
+        record = self._record_of(gpu)
+        return None if record is None else record.identity.uuid
+
     def processes(self, gpu: GpuUuid) -> tuple[int, ...]:
         """Pids that the driver sees there; of a MIG instance, only its own."""
         seen = self.gpu(gpu)

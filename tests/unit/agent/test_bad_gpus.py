@@ -60,6 +60,9 @@ class Gpus:
     def why_unfit(self, gpu):
         return self.unfit.get(gpu)
 
+    def device_of(self, gpu):
+        return gpu
+
     def processes(self, gpu):
         return ()
 

@@ -154,6 +154,44 @@ def test_an_old_program_fault_is_counted_but_wakes_nobody_up(told):
     assert gpu.xid_last_unix_s[31] == pytest.approx(told.clock.now_unix_s() - 500)
 
 
+def test_an_error_told_late_does_not_age_one_that_came_after_it(told):
+    told.sample(0)
+    told.info(0)
+    told.xid(0, 31)
+    told.logs(31, ago_s=50)
+    told.clock.advance(20)
+    assert told.gpus()[0].recommended_action is GpuAction.RESTART_REPLICA
+
+
+def test_an_xid_that_must_be_alone_faults_the_program_only_once_it_stayed_so(told):
+    told.sample(0)
+    told.xid(0, 45)
+    assert told.ledger.program_faults("GPU-0") == 0
+    told.clock.advance(2)
+    assert told.ledger.program_faults("GPU-0") == 1
+    told.xid(0, 43)
+    assert told.ledger.program_faults("GPU-0") == 1
+
+
+@pytest.mark.parametrize("order", [(45, 43), (43, 45)])
+def test_an_xid_that_must_be_alone_faults_no_program_when_another_speaks_for_it(told, order):
+    told.sample(0)
+    for xid in order:
+        told.xid(0, xid)
+        told.clock.advance(1)
+    told.clock.advance(5)
+    assert (told.ledger.program_faults("GPU-0"), told.gpus()[0].recommended_action) == (0, GpuAction.NONE)
+
+
+def test_a_reset_leaves_no_program_fault_behind(told):
+    told.sample(0)
+    told.xid(0, 45)
+    told.xid(0, 43)
+    told.ledger.reset_done("GPU-0")
+    told.clock.advance(5)
+    assert told.ledger.program_faults("GPU-0") == 0
+
+
 def test_every_known_xid_has_a_zero_before_its_first_event(told):
     told.sample(0)
     assert told.gpus()[0].xid_counts == dict.fromkeys(TABLE.rules, 0)
@@ -228,6 +266,8 @@ def test_each_mig_instance_has_its_own_processes(told):
     told.sample(0, processes="[[11,100,1,0],[22,100,2,0]]", mig=mig)
     assert told.ledger.present() == ("MIG-1", "MIG-2")
     assert told.ledger.processes("MIG-2") == (22,)
+    assert told.ledger.processes("GPU-0") == (11, 22)
+    assert [told.ledger.device_of(gpu) for gpu in ("MIG-2", "GPU-0", "GPU-9")] == ["GPU-0", "GPU-0", None]
     assert told.ledger.processes("GPU-0") == (11, 22)
 
 

@@ -1,27 +1,15 @@
 """Resetting a GPU and rebooting a host: only by policy, never under anybody's feet, once, and believed only when seen."""
 
-import asyncio
-import sys
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.fencing import Circumstances, Execute, MachineTarget, Refuse, Target, judge
-from agent.core.health import HealthPolicy
 from agent.core.receipts import DAY_S, INTERRUPTED, REBOOTED
-from agent.errors import JournalError, MachineError
-from agent.journal import FileJournal
-from agent.machine import HostMachine, RehearsedMachine, kernel_boot_id
-from agent.machine_orders import MachineOrders, MachinePace, MachinePolicy
-from agent.orders import ControllerTime, OrderDesk
-from agent.places import GpuPlaces
+from agent.errors import JournalError
+from agent.machine import RehearsedMachine
+from agent.machine_orders import MachinePolicy
 from agent.ports import ReplicaSpec
-from agent.probes.simulated import SimulatedProber
-from agent.replica_orders import ReplicaOrders
-from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import SystemClock
 from contracts.agent_api import Order
 from contracts.vocabulary import (
@@ -84,134 +72,6 @@ def test_a_replica_that_happens_to_be_named_does_not_make_it_an_order_about_that
 
 
 # ── the desk ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-class Gpus:
-    """A driver's picture that a test paints; what is renewed counts."""
-
-    def __init__(self) -> None:
-        self.known = self.has_driver = True
-        self.gpus, self.unfit, self.pids, self.held, self.reset = (A, B), {A: "needs a reset"}, (), True, []
-
-    def present(self):
-        return self.gpus
-
-    def why_unfit(self, gpu):
-        return self.unfit.get(gpu)
-
-    def processes(self, gpu):
-        return self.pids if gpu == A else ()
-
-    def program_faults(self, gpu):
-        return 0
-
-    @asynccontextmanager
-    async def released(self):
-        self.held = False
-        yield
-        self.held = True
-
-    def reset_done(self, gpu):
-        self.reset.append(gpu)
-
-
-class ScriptedMachine:
-    """Does what a test says."""
-
-    def __init__(self, gpus: Gpus) -> None:
-        self.gpus, self.boot, self.done, self.helps = gpus, "boot-1", [], True
-        self.hold = asyncio.Event()
-        self.hold.set()
-
-    def boot_id(self) -> str:
-        return self.boot
-
-    async def reset_gpu(self, gpu):
-        assert not self.gpus.held  # the real tool refuses while any program has the device open
-        self.done.append(f"reset {gpu}")
-        await self.hold.wait()
-        if self.helps:
-            self.gpus.unfit.pop(gpu, None)
-
-    async def reboot(self):
-        self.done.append("reboot")
-
-
-class Rig:
-    def __init__(self, path, *, permitted=MACHINE_ORDERS, per_day_max=3, boot_id="boot-1") -> None:
-        self.clock, self.gpus, self.runtime = SystemClock(), Gpus(), SimulatedRuntime()
-        self.machine = ScriptedMachine(self.gpus)
-        self.machine.boot = boot_id
-        self.journal = FileJournal(path, clock=self.clock, boot_id=boot_id)
-        self.journal.open()
-        self.board = Board([SPEC], policy=HealthPolicy(), clock=self.clock)
-        self.places = GpuPlaces(fitness=self.gpus, use=self.gpus, per_replica=1)
-        prober = SimulatedProber(self.runtime)
-        self.actuator = Actuator(
-            board=self.board, runtime=self.runtime, prober=prober, control=None, memory=self.journal
-        )
-        self.orders = MachineOrders(
-            policy=MachinePolicy(permitted, per_day_max),
-            machine=self.machine,
-            board=self.board,
-            places=self.places,
-            memory=self.journal,
-            driver=self.gpus,
-            clock=self.clock,
-            pace=MachinePace(fit_within_s=0.3, down_within_s=0.3, poll_s=0.01),
-        )
-        self.time = ControllerTime(self.clock)
-        replicas = ReplicaOrders(self.board, self.actuator, self.places, HealthPolicy())
-        self.desk = OrderDesk(replicas, self.orders, self.board, self.journal, self.time, self.clock)
-        self.task = asyncio.ensure_future(self.desk.run())
-
-    async def close(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        self.journal.close()
-
-    def offer(self, key: str, kind: OrderKind, gpu: GpuUuid | None = None) -> OrderKey:
-        order = Order(
-            key=OrderKey(key),
-            kind=kind,
-            epoch=1,
-            generation=0,
-            gpu=gpu,
-            not_after_unix_s=self.time.now_unix_s() + 10.0,
-        )
-        self.desk.deliver(order)
-        return order.key
-
-    def status(self, key: OrderKey) -> ReceiptStatus | None:
-        receipt = self.journal.receipt(key)
-        return None if receipt is None else receipt.status
-
-    async def final(self, key: OrderKey):
-        for _ in range(500):
-            if self.status(key) not in {None, ReceiptStatus.RUNNING}:
-                return self.journal.receipt(key)
-            await asyncio.sleep(0.01)
-        return pytest.fail(f"no final receipt of {key}", pytrace=False)
-
-    async def until_begun(self, what: str) -> None:
-        for _ in range(500):
-            if what in self.machine.done:
-                return
-            await asyncio.sleep(0.01)
-        pytest.fail(f"{what} was not begun", pytrace=False)
-
-
-@pytest.fixture
-async def make_rig(tmp_path):
-    rigs = []
-
-    async def make(**options) -> Rig:
-        rigs.append(Rig(tmp_path / "journal.jsonl", **options))
-        return rigs[-1]
-
-    yield make
-    for rig in rigs:
-        await rig.close()
-
-
 async def test_a_reset_is_done_when_a_fresh_worker_finds_the_gpu_fit(make_rig):
     rig = await make_rig()
     receipt = await rig.final(rig.offer("a", OrderKind.RESET_GPU, A))
@@ -358,7 +218,7 @@ async def test_a_simulated_host_comes_back_while_the_agent_lives(make_rig):
     assert (await rig.final(key)).detail == REBOOTED
 
 
-# ── the adapters ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a rehearsal ───────────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_a_rehearsal_goes_through_every_guard_and_touches_nothing(make_rig):
     rig = await make_rig()
     rig.orders.machine = RehearsedMachine()
@@ -368,47 +228,6 @@ async def test_a_rehearsal_goes_through_every_guard_and_touches_nothing(make_rig
     reboot = await rig.final(rig.offer("b", OrderKind.REBOOT_HOST))
     assert reboot.detail == "rehearsal only: would run systemctl reboot"
     assert (await rig.final(rig.offer("c", OrderKind.RESET_GPU, GpuUuid("GPU-x")))).refusal is RefusalReason.UNKNOWN_GPU
-
-
-def host_machine(tmp_path, script: str, **limits: float) -> HostMachine:
-    argv = (sys.executable, "-SEc", script)
-    log_path = tmp_path / "machine.log"
-    return HostMachine(environment={}, log_path=log_path, reset_argv=(*argv, "{gpu}"), reboot_argv=argv, **limits)
-
-
-async def test_the_tool_is_run_with_the_uuid(tmp_path):
-    machine = host_machine(tmp_path, "import sys; print('resetting', sys.argv[1])")
-    await machine.reset_gpu(A)
-    assert (tmp_path / "machine.log").read_text() == f"resetting {A}\n"
-
-
-async def test_an_agent_without_root_asks_for_the_same_through_its_own_command():
-    machine = RehearsedMachine(("systemctl", "start", "trimtab-gpu-reset@{gpu}.service"))
-    with pytest.raises(MachineError, match=f"systemctl start trimtab-gpu-reset@{A}.service"):
-        await machine.reset_gpu(A)
-
-
-async def test_a_tool_that_fails_is_quoted(tmp_path):
-    machine = host_machine(tmp_path, "print('GPU is in use by 2 clients'); raise SystemExit(4)")
-    with pytest.raises(MachineError, match=r"code 4: GPU is in use by 2 clients"):
-        await machine.reset_gpu(A)
-
-
-async def test_a_tool_that_hangs_is_ended_in_time(tmp_path):
-    machine = host_machine(tmp_path, "import time; time.sleep(600)", reset_s_max=0.2)
-    with pytest.raises(MachineError, match=r"did not end within 0.2 s"):
-        await asyncio.wait_for(machine.reset_gpu(A), 5)
-
-
-async def test_a_host_without_the_tool_says_so(tmp_path):
-    machine = replace(host_machine(tmp_path, ""), reboot_argv=("no-such-program-here", "reboot"))
-    with pytest.raises(MachineError, match="cannot run no-such-program-here reboot"):
-        await machine.reboot()
-
-
-def test_the_kernel_names_its_boot_and_a_host_that_does_not_has_none(tmp_path):
-    assert kernel_boot_id() == kernel_boot_id()
-    assert kernel_boot_id(tmp_path / "nothing") == ""
 
 
 def test_a_policy_cannot_name_orders_about_replicas():
