@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from agent.simulated_gpus.directory import create_directory, reader_environment
 from agent.simulated_gpus.faults import inject, parse_fault
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-NEEDS_COMPILER = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+NEEDS_COMPILER = pytest.mark.compiler
 NO_GPU_HERE = pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
 TOKENS = {
     "TRIMTAB_CONTROLLER_AGENT_TOKEN": "agent-secret",

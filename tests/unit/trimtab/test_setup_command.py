@@ -53,17 +53,17 @@ def test_what_is_missing_is_installed_without_starting_services(machine: Path) -
     assert said[-1] == "installed redis-server, prometheus, prometheus-alertmanager"
 
 
-def test_tests_need_docker_and_a_compiler_as_well(machine: Path) -> None:
+def test_tests_need_docker_judges_of_our_files_and_a_compiler_as_well(machine: Path) -> None:
     log = apt(machine)
     install_programs(dev=True, say=lambda _: None)
-    assert log.read_text().splitlines()[-1].endswith("docker.io gcc libc6-dev")
+    assert log.read_text().splitlines()[-1].endswith("docker.io docker-compose systemd gcc libc6-dev")
 
 
 def test_any_compiler_will_do(machine: Path) -> None:
     log = apt(machine)
     program(machine, "cc", "")
     install_programs(dev=True, say=lambda _: None)
-    assert log.read_text().splitlines()[-1].endswith("docker.io")
+    assert log.read_text().splitlines()[-1].endswith("docker.io docker-compose systemd")
 
 
 def test_servers_outside_an_ordinary_users_path_are_found(machine: Path) -> None:
