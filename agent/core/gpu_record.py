@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.core.clock_events import ClockEvents, observed
 from agent.core.gpu import SLOWING_REASONS, Gpu, GpuIdentity, GpuSample, MigInstance
-from agent.core.xid import VERDICT, Evidence, XidTable, recommend
+from agent.core.xid import VERDICT, Evidence, XidTable, action_of, recommend
 from agent.core.xid_history import Sighting, XidHistory, cleared, seen
 from contracts.vocabulary import GpuAction
 
@@ -49,7 +49,9 @@ class GpuRecord:
     xids: XidHistory = field(default_factory=XidHistory)
     ecc_events: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ECC_SEVERITIES, 0))
     program_faults: int = 0
-    """Xids so far that called for a restart of the program."""
+    """Xids so far that called for a restart of the program, without the undecided ones."""
+    undecided: Mapping[int, float] = field(default_factory=dict)
+    """Xids that call for it only if they stay alone → monotonic time of the newest one that was not judged yet."""
 
 
 def sampled(record: GpuRecord, sample: GpuSample) -> GpuRecord:
@@ -70,10 +72,28 @@ def described(record: GpuRecord, identity: GpuIdentity, details: Mapping[str, fl
 def xid_seen(record: GpuRecord, sighting: Sighting, at: Moment, table: XidTable) -> tuple[GpuRecord, bool]:
     """Somebody told of an Xid; False when it is counted already. One from long ago is counted, but wakes nobody up."""
     age_s = max(0.0, at.monotonic_s - sighting.at_s)
+    record = _decided(record, at.monotonic_s, table)
     xids, is_new = seen(record.xids, sighting, at.unix_s - age_s)
-    action = table.rule_for(sighting.xid).action
-    fault = is_new and action is GpuAction.RESTART_REPLICA and age_s <= table.expires_s.get(action, float("inf"))
-    return replace(record, xids=xids, program_faults=record.program_faults + fault), is_new
+    rule, faults, undecided = table.rule_for(sighting.xid), record.program_faults, record.undecided
+    restarts = rule.action is GpuAction.RESTART_REPLICA and age_s <= table.expires_s.get(rule.action, float("inf"))
+    if is_new and restarts and rule.alone_after_s:
+        undecided = {**undecided, rule.xid: sighting.at_s}
+    elif is_new and restarts:
+        faults += 1
+    return replace(record, xids=xids, program_faults=faults, undecided=undecided), is_new
+
+
+def program_faults(record: GpuRecord, now_s: float, table: XidTable) -> int:
+    """Xids so far that called for a restart of the program; one that must stay alone counts once it did."""
+    evidence = Evidence(now_s=now_s, times_s=record.xids.times_s)
+    actions = [action_of(table.rule_for(xid), at_s, evidence) for xid, at_s in record.undecided.items()]
+    return record.program_faults + actions.count(GpuAction.RESTART_REPLICA)
+
+
+def _decided(record: GpuRecord, now_s: float, table: XidTable) -> GpuRecord:
+    """What waited long enough is judged for good: an Xid of much later is nobody's companion."""
+    waiting = {xid: at_s for xid, at_s in record.undecided.items() if now_s - at_s < table.rule_for(xid).alone_after_s}
+    return replace(record, program_faults=program_faults(record, now_s, table), undecided=waiting)
 
 
 def ecc_seen(record: GpuRecord, severity: str) -> GpuRecord:
@@ -83,7 +103,7 @@ def ecc_seen(record: GpuRecord, severity: str) -> GpuRecord:
 
 def reset_done(record: GpuRecord, at_s: float) -> GpuRecord:
     """The device was reset: its Xids are counted but call for nothing any more, and its old sample says nothing."""
-    return replace(record, xids=cleared(record.xids, at_s), sample=None, since_s=at_s, details={})
+    return replace(record, xids=cleared(record.xids, at_s), undecided={}, sample=None, since_s=at_s, details={})
 
 
 def view(record: GpuRecord, now_s: float, table: XidTable, driver_version: str) -> Gpu:

@@ -144,13 +144,13 @@ def _judged(evidence: Evidence, table: XidTable) -> Iterator[_Judged]:
     """Each remembered Xid with what its newest event calls for, if it still does."""
     for xid, times in evidence.times_s.items():
         rule, newest_s = table.rule_for(xid), times[-1]
-        action = _action_of(rule, newest_s, evidence)
+        action = action_of(rule, newest_s, evidence)
         age_s = evidence.now_s - newest_s
         if action is not None and age_s <= table.expires_s.get(action, float("inf")):
             yield _Judged(xid=xid, action=action, rule=rule)
 
 
-def _action_of(rule: XidRule, at_s: float, evidence: Evidence) -> GpuAction | None:
+def action_of(rule: XidRule, at_s: float, evidence: Evidence) -> GpuAction | None:
     """What one event calls for; None while it still waits for a companion, and when it has found one to speak for it."""
     if rule.alone_after_s:
         if evidence.now_s - at_s < rule.alone_after_s or _near(evidence, at_s, rule.alone_after_s, besides=rule.xid):

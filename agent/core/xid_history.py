@@ -55,7 +55,8 @@ def seen(history: XidHistory, sighting: Sighting, at_unix_s: float) -> tuple[Xid
         return replace(history, unpaired=_without(fresh, twin)), False
     xid, times = sighting.xid, history.times_s
     if sighting.at_s > history.cleared_s:
-        times = {**times, xid: (*times.get(xid, ()), sighting.at_s)[-TIMES_MAX:]}
+        told = sorted((*times.get(xid, ()), sighting.at_s))  # the kernel log may tell late of what came first
+        times = {**times, xid: tuple(told[-TIMES_MAX:])}
     return (
         replace(
             history,

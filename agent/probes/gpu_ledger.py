@@ -8,7 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agent.core.gpu import Driver, Gpu, GpuIdentity
-from agent.core.gpu_record import GpuRecord, Moment, described, ecc_seen, reset_done, sampled, view, xid_seen
+from agent.core.gpu_record import (
+    GpuRecord,
+    Moment,
+    described,
+    ecc_seen,
+    program_faults,
+    reset_done,
+    sampled,
+    view,
+    xid_seen,
+)
 from agent.core.kernel_log import KernelRecord, KernelXid, normal_pci_bus_id, xid_in
 from agent.core.xid import XidTable
 from agent.core.xid_history import Sighting, Witness, XidHistory
@@ -108,7 +118,7 @@ class GpuLedger:
     def program_faults(self, gpu: GpuUuid) -> int:
         """Xids so far that called for a restart of the program."""
         record = self._record_of(gpu)
-        return 0 if record is None else record.program_faults
+        return 0 if record is None else program_faults(record, self.clock.monotonic_s(), self.table)
 
     # ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────
     def take(self, fact: Fact) -> None:
