@@ -2,7 +2,8 @@
 
 Orders and reflexes both act through these methods, and only while they hold the replica's claim. Each new process gets
 the next generation, and the host's memory learns it, so that orders about a former process stay refused across a
-restart of the agent.
+restart of the agent. Whoever is cut off half-way leaves a state that is watched and healed, never a replica that counts as
+serving with nothing behind it.
 """
 
 from agent.board import Board, Unit, with_profile
@@ -41,13 +42,14 @@ class Actuator:
         Raises `ReplicaRuntimeError`; the process counts as running again then, and is probed and healed like before.
         """
         unit = self._board.units[replica]
-        instance = unit.instance
+        instance, is_ended = unit.instance, False
         self._board.ending(replica)
         try:
             await self._runtime.stop(replica, grace_s)
-        except ReplicaRuntimeError:
-            self._board.not_ended(replica, instance)
-            raise
+            is_ended = True
+        finally:
+            if not is_ended:
+                self._board.not_ended(replica, instance)
         self._prober.forget(replica)
         self._board.ended(replica, state, reason)
         self._remember(unit, "")
@@ -69,16 +71,20 @@ class Actuator:
         self._remember(unit, instance.token)
 
     async def _renew(self, unit: Unit, grace_s: float | None) -> None:
-        replica = unit.spec.replica
+        replica, trouble = unit.spec.replica, "its start was cut off"
         self._board.ending(replica)
         try:
             if grace_s is None:
                 instance = await self._runtime.start(unit.spec)
             else:
                 instance = await self._runtime.restart(unit.spec, grace_s)
+            trouble = ""
         except ReplicaRuntimeError as error:
-            self._board.ended(replica, ReplicaState.CRASHED, f"could not be started: {error}")
+            trouble = f"could not be started: {error}"
             raise
+        finally:
+            if trouble:
+                self._board.ended(replica, ReplicaState.CRASHED, trouble)
         self._prober.forget(replica)
         self._board.began(instance, unit.generation + 1)
         unit.restarts_total += 1

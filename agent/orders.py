@@ -109,9 +109,7 @@ class OrderDesk:
             held = claim.pop_all()
         log.info("order_began", key=order.key, kind=order.kind.value, replica=order.replica, gpu=order.gpu)
         execution = executions.create_task(self._execute(order, begun, hands, held), name=f"order {order.key}")
-        execution.add_done_callback(
-            lambda _: held.close()
-        )  # one that is cancelled before its first step never gets there
+        execution.add_done_callback(lambda _: held.close())  # cancelled before its first step, it releases nothing
 
     async def _execute(
         self, order: Order, begun: Receipt, hands: ReplicaOrders | MachineOrders, held: ExitStack

@@ -1,5 +1,7 @@
 """A process that cannot be ended stays under watch: no replica counts as ready with no process behind it."""
 
+import asyncio
+
 import pytest
 
 from agent.actuator import Actuator
@@ -23,9 +25,12 @@ class Unstoppable(SimulatedRuntime):
     def __init__(self) -> None:
         super().__init__()
         self.meanwhile = lambda: None
+        self.hangs = False
 
     async def stop(self, replica, grace_s):
         self.meanwhile()
+        if self.hangs:
+            await asyncio.Event().wait()
         raise ReplicaRuntimeError("the process does not end")
 
 
@@ -63,3 +68,23 @@ async def test_a_process_that_ended_while_its_stop_failed_is_a_crash(rig):
     with pytest.raises(ReplicaRuntimeError):
         await rig.actuator.stop(REPLICA, 0.0, state=ReplicaState.STOPPED)
     assert (rig.unit.health.state, rig.unit.health.reason) == (ReplicaState.CRASHED, "exit code 3")
+
+
+async def test_a_restart_that_is_cut_off_leaves_a_crash_that_the_reflexes_heal(rig):
+    rig.runtime.hangs = True
+    restart = asyncio.ensure_future(rig.actuator.restart(REPLICA, 0.0))
+    await asyncio.sleep(0)
+    restart.cancel()
+    await asyncio.gather(restart, return_exceptions=True)
+    assert (rig.unit.instance, rig.unit.health.state) == (None, ReplicaState.CRASHED)
+    await rig.actuator.start(REPLICA)
+    assert rig.unit.instance == rig.first  # its process had not been ended
+
+
+async def test_a_stop_that_is_cut_off_leaves_the_process_under_watch(rig):
+    rig.runtime.hangs = True
+    stop = asyncio.ensure_future(rig.actuator.stop(REPLICA, 0.0, state=ReplicaState.STOPPED))
+    await asyncio.sleep(0)
+    stop.cancel()
+    await asyncio.gather(stop, return_exceptions=True)
+    assert (rig.unit.instance, rig.unit.health.state) == (rig.first, ReplicaState.READY)
