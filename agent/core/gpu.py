@@ -96,11 +96,11 @@ class Gpu:
     processes: tuple[GpuProcess, ...] = ()
     mig: tuple[MigInstance, ...] = ()
     clock_event_seconds: Mapping[str, float] = field(default_factory=dict)
-    """Seconds per clock event reason, since the agent started."""
+    """Seconds per clock event reason, since the agent started; empty while the device never told its reasons."""
     clock_event_transitions: Mapping[str, int] = field(default_factory=dict)
     """How often each reason became active."""
-    slowed: bool = False
-    """A reason of `SLOWING_REASONS` is active now."""
+    slowed: bool | None = None
+    """A reason of `SLOWING_REASONS` is active now; None when the newest sample has no reasons."""
     xid_counts: Mapping[int, int] = field(default_factory=dict)
     """Events per Xid, with a zero for every known one: a first event has to have a zero before it."""
     xid_last_unix_s: Mapping[int, float] = field(default_factory=dict)
@@ -151,7 +151,7 @@ def gpu_report(gpu: Gpu) -> GpuReport:
         memory_used_ratio=used / total if used is not None and total else None,
         temperature_celsius=gpu.values.get("temperature_celsius"),
         clock_ratio=gpu.values.get("sm_clock_ratio"),
-        slowed=gpu.slowed,
+        slowed=gpu.slowed is True,
         recommended_action=gpu.recommended_action,
         action_source=gpu.action_source,
         model=gpu.model,

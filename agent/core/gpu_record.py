@@ -114,7 +114,7 @@ def view(record: GpuRecord, now_s: float, table: XidTable, driver_version: str) 
     fresh = sample if sample is not None and not reason else None
     values = {} if fresh is None else _values(record, fresh, now_s)
     judged = recommend(_evidence(record, values, reason, now_s), table)
-    known = dict.fromkeys(table.rules, 0)
+    known, clocks = dict.fromkeys(table.rules, 0), record.clocks
     return Gpu(
         identity=record.identity,
         up=fresh is not None,
@@ -123,9 +123,9 @@ def view(record: GpuRecord, now_s: float, table: XidTable, driver_version: str) 
         values=values,
         processes=() if fresh is None else fresh.processes,
         mig=() if fresh is None else fresh.mig,
-        clock_event_seconds=record.clocks.seconds,
-        clock_event_transitions=record.clocks.transitions,
-        slowed=fresh is not None and bool(SLOWING_REASONS & (record.clocks.active or frozenset())),
+        clock_event_seconds={} if clocks.active is None else clocks.seconds,
+        clock_event_transitions={} if clocks.active is None else clocks.transitions,
+        slowed=None if fresh is None else _slowed(clocks, fresh.at_s),
         xid_counts={**known, **record.xids.counts},
         xid_last_unix_s=record.xids.last_unix_s,
         ecc_events=record.ecc_events,
@@ -154,6 +154,13 @@ def _evidence(record: GpuRecord, values: Mapping[str, float], reason: str, now_s
         newer = {xid: late for xid, times in times_s.items() if (late := tuple(t for t in times if t > after_s))}
         times_s, values = (newer, {}) if newer else (times_s, {VERDICT: last.values[VERDICT]})
     return Evidence(now_s=now_s, times_s=times_s, values=values, reason=reason)
+
+
+def _slowed(clocks: ClockEvents, sample_at_s: float) -> bool | None:
+    """By the reasons that came with this very sample."""
+    if clocks.active is None or clocks.seen_s != sample_at_s:
+        return None
+    return bool(SLOWING_REASONS & clocks.active)
 
 
 def _values(record: GpuRecord, sample: GpuSample, now_s: float) -> Mapping[str, float]:

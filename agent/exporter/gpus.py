@@ -1,7 +1,7 @@
 """The GPUs on the page. One that is not up keeps `gpu_up` 0 with its reason, its age, its counts and what is recommended,
 and loses every value: Prometheus then marks those series stale, which is the truth.
 
-Everything that does not change from scrape to scrape is rendered once per GPU: eight GPUs are a thousand lines.
+What does not change from scrape to scrape is rendered once, into a form with holes for the numbers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +11,9 @@ from itertools import groupby
 from agent.core.clock_events import REASONS
 from agent.core.gpu import Gpu
 from agent.core.gpu_record import ECC_SEVERITIES
+from agent.exporter.form import Family, Form
 from agent.exporter.gpu_table import ROWS
-from agent.exporter.page import Page, joined, label_text, number
+from agent.exporter.page import Page, joined, label_text
 from agent.probes.gpu import GpuWatch
 from chassis.clock import Clock
 from contracts import metric_names as names
@@ -20,34 +21,20 @@ from contracts import metric_names as names
 FAMILIES = tuple(
     (metric, kind, tuple(rows)) for (metric, kind), rows in groupby(ROWS, key=lambda row: (row.metric, row.kind))
 )
+Named = Sequence[tuple[str, Gpu]]
+"""Rendered labels, and the GPU."""
+Shape = tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]
+"""Per GPU its rendered labels, the values it has and the Xids that are counted: what the form depends on."""
 
 
-@dataclass(slots=True)
-class Prints:
-    """The constant text of one GPU."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which numbers the form takes, in its order."""
 
-    ids: str
-    """`gpu="0",uuid="GPU-…"`."""
-    rows: dict[tuple[str, str], str]
-    """(metric, value) → the line up to its number."""
-    seconds: dict[str, str]
-    transitions: dict[str, str]
-    xids: tuple[Mapping[int, int], list[str]] = field(default_factory=lambda: ({}, []))
-    """The counts that were rendered last, and their lines: they change with events only."""
-
-
-def prints_of(ids: str) -> Prints:
-    """Render what only depends on the labels."""
-
-    def reasons(metric: str) -> dict[str, str]:
-        return {reason: f"{metric}{{{joined(ids, {names.LABEL_REASON: reason})}}} " for reason in REASONS.values()}
-
-    return Prints(
-        ids=ids,
-        rows={(row.metric, row.value): f"{row.metric}{{{joined(ids, dict(row.labels))}}} " for row in ROWS},
-        seconds=reasons(names.GPU_CLOCK_EVENT_SECONDS_TOTAL),
-        transitions=reasons(names.GPU_CLOCK_EVENT_TRANSITIONS_TOTAL),
-    )
+    shape: Shape
+    form: Form
+    values: tuple[tuple[int, str], ...]
+    """(which GPU, name of the value)."""
 
 
 @dataclass(slots=True)
@@ -56,27 +43,33 @@ class GpuSection:
 
     gpus: GpuWatch
     clock: Clock
-    _prints: dict[tuple[int, str], Prints] = field(default_factory=dict)
+    _layout: Layout = field(default_factory=lambda: Layout((), Form(()), ()))
 
     def write(self, page: Page) -> None:
         """The newest samples."""
         driver = self.gpus.driver
         page.family(names.GPU_DRIVER_UP, "gauge", [({names.LABEL_REASON: driver.reason}, driver.up)])
-        printed = [(self._print(gpu), gpu) for gpu in self.gpus.newest(self.clock.monotonic_s())]
-        _states(page, printed)
-        _values(page, printed)
-        _clock_events(page, printed)
-        _errors(page, printed)
-        _instances(page, printed)
+        named = [(gpu_labels(gpu), gpu) for gpu in self.gpus.newest(self.clock.monotonic_s())]
+        _states(page, named)
+        self._numbers(page, named)
+        _instances(page, named)
         self._worker(page)
 
-    def _print(self, gpu: Gpu) -> Prints:
-        key = (gpu.index, gpu.uuid)
-        known = self._prints.get(key)
-        if known is None:
-            ids = label_text({names.LABEL_GPU: str(gpu.index), names.LABEL_UUID: gpu.uuid})
-            known = self._prints[key] = prints_of(ids)
-        return known
+    def _numbers(self, page: Page, named: Named) -> None:
+        shape = tuple((ids, tuple(gpu.values), tuple(gpu.xid_counts)) for ids, gpu in named)
+        if shape != self._layout.shape:
+            self._layout = layout_of(shape)
+        gpus = [gpu for _, gpu in named]
+        numbers: list[float] = [gpus[which].values[value] for which, value in self._layout.values]
+        for gpu in gpus:
+            numbers += [gpu.clock_event_seconds[reason] for reason in REASONS.values()]
+        for gpu in gpus:
+            numbers += [gpu.clock_event_transitions[reason] for reason in REASONS.values()]
+        for gpu in gpus:
+            numbers += gpu.xid_counts.values()
+        for gpu in gpus:
+            numbers += [gpu.ecc_events.get(severity, 0) for severity in ECC_SEVERITIES]
+        page.block(self._layout.form.filled(numbers))
 
     def _worker(self, page: Page) -> None:
         workers = self.gpus.workers
@@ -90,91 +83,67 @@ class GpuSection:
         page.gauge(names.AGENT_KERNEL_LOG_READABLE, kernel_log is not None and kernel_log.readable)
 
 
-Printed = Sequence[tuple[Prints, Gpu]]
+def gpu_labels(gpu: Gpu) -> str:
+    """`gpu="0",uuid="GPU-…"`, rendered."""
+    return label_text({names.LABEL_GPU: str(gpu.index), names.LABEL_UUID: gpu.uuid})
 
 
-def _states(page: Page, printed: Printed) -> None:
+def layout_of(shape: Shape) -> Layout:
+    """Everything the driver says of those that are up, then the counts of all."""
+    families: list[Family] = []
+    wanted: list[tuple[int, str]] = []
+    for metric, kind, rows in FAMILIES:
+        found = [
+            (which, row, joined(ids, dict(row.labels)))
+            for which, (ids, values, _) in enumerate(shape)
+            for row in rows
+            if row.value in values
+        ]
+        families.append(Family(metric, kind, tuple(labels for _, _, labels in found)))
+        wanted += [(which, row.value) for which, row, _ in found]
+    all_ids = [ids for ids, _, _ in shape]
+    reasons = _each(all_ids, names.LABEL_REASON, REASONS.values())
+    xids = tuple(joined(ids, {names.LABEL_XID: str(xid)}) for ids, _, codes in shape for xid in codes)
+    families += [
+        Family(names.GPU_CLOCK_EVENT_SECONDS_TOTAL, "counter", reasons),
+        Family(names.GPU_CLOCK_EVENT_TRANSITIONS_TOTAL, "counter", reasons),
+        Family(names.GPU_XID_ERRORS_TOTAL, "counter", xids),
+        Family(names.GPU_ECC_EVENTS_TOTAL, "counter", _each(all_ids, names.LABEL_SEVERITY, ECC_SEVERITIES)),
+    ]
+    return Layout(shape, Form(families), tuple(wanted))
+
+
+def _each(all_ids: Iterable[str], label: str, words: Iterable[str]) -> tuple[str, ...]:
+    words = tuple(words)
+    return tuple(joined(ids, {label: word}) for ids in all_ids for word in words)
+
+
+def _states(page: Page, named: Named) -> None:
     """What is told of every GPU, up or not."""
-    page.family(
-        names.GPU_UP, "gauge", [(joined(each.ids, {names.LABEL_REASON: gpu.reason}), gpu.up) for each, gpu in printed]
-    )
-    page.family(names.GPU_SAMPLE_AGE_SECONDS, "gauge", [(each.ids, gpu.sample_age_s) for each, gpu in printed])
-    page.family(names.GPU_INFO, "gauge", [(joined(each.ids, _info(gpu)), 1) for each, gpu in printed if gpu.pci_bus_id])
-    page.family(names.GPU_RECOMMENDED_ACTION, "gauge", [(joined(each.ids, _action(gpu)), 1) for each, gpu in printed])
+    page.family(names.GPU_UP, "gauge", [(joined(ids, {names.LABEL_REASON: gpu.reason}), gpu.up) for ids, gpu in named])
+    page.family(names.GPU_SAMPLE_AGE_SECONDS, "gauge", [(ids, gpu.sample_age_s) for ids, gpu in named])
+    page.family(names.GPU_INFO, "gauge", [(joined(ids, _info(gpu)), 1) for ids, gpu in named if gpu.pci_bus_id])
+    page.family(names.GPU_RECOMMENDED_ACTION, "gauge", [(joined(ids, _action(gpu)), 1) for ids, gpu in named])
     page.family(
         names.GPU_HEALTH_NOTE,
         "gauge",
-        [(joined(each.ids, {names.LABEL_NOTE: note}), 1) for each, gpu in printed for note in gpu.notes],
+        [(joined(ids, {names.LABEL_NOTE: note}), 1) for ids, gpu in named for note in gpu.notes],
     )
-
-
-def _values(page: Page, printed: Printed) -> None:
-    """Everything the driver says of those that are up."""
-    for metric, kind, rows in FAMILIES:
-        lines = [
-            each.rows[metric, row.value] + number(value)
-            for each, gpu in printed
-            for row in rows
-            if (value := gpu.values.get(row.value)) is not None
-        ]
-        page.rendered(metric, kind, lines)
-    page.family(names.GPU_SLOWED, "gauge", [(each.ids, gpu.slowed) for each, gpu in printed if gpu.up])
-
-
-def _clock_events(page: Page, printed: Printed) -> None:
-    seconds = [
-        each.seconds[reason] + number(value)
-        for each, gpu in printed
-        for reason, value in gpu.clock_event_seconds.items()
-    ]
-    page.rendered(names.GPU_CLOCK_EVENT_SECONDS_TOTAL, "counter", seconds)
-    transitions = [
-        each.transitions[reason] + str(count)
-        for each, gpu in printed
-        for reason, count in gpu.clock_event_transitions.items()
-    ]
-    page.rendered(names.GPU_CLOCK_EVENT_TRANSITIONS_TOTAL, "counter", transitions)
-
-
-def _errors(page: Page, printed: Printed) -> None:
-    """Xids and ECC events."""
-    page.rendered(
-        names.GPU_XID_ERRORS_TOTAL, "counter", [line for each, gpu in printed for line in _xid_lines(each, gpu)]
-    )
+    page.family(names.GPU_SLOWED, "gauge", [(ids, gpu.slowed) for ids, gpu in named if gpu.up])
     page.family(
         names.GPU_XID_LAST_TIMESTAMP_SECONDS,
         "gauge",
         [
-            (joined(each.ids, {names.LABEL_XID: str(xid)}), at_unix_s)
-            for each, gpu in printed
+            (joined(ids, {names.LABEL_XID: str(xid)}), at_unix_s)
+            for ids, gpu in named
             for xid, at_unix_s in gpu.xid_last_unix_s.items()
         ],
     )
-    page.family(
-        names.GPU_ECC_EVENTS_TOTAL,
-        "counter",
-        [
-            (joined(each.ids, {names.LABEL_SEVERITY: severity}), gpu.ecc_events.get(severity, 0))
-            for each, gpu in printed
-            for severity in ECC_SEVERITIES
-        ],
-    )
 
 
-def _xid_lines(each: Prints, gpu: Gpu) -> Iterable[str]:
-    counts, lines = each.xids
-    if counts != gpu.xid_counts:
-        lines = [
-            f"{names.GPU_XID_ERRORS_TOTAL}{{{joined(each.ids, {names.LABEL_XID: str(xid)})}}} {count}"
-            for xid, count in gpu.xid_counts.items()
-        ]
-        each.xids = (gpu.xid_counts, lines)
-    return lines
-
-
-def _instances(page: Page, printed: Printed) -> None:
+def _instances(page: Page, named: Named) -> None:
     """MIG."""
-    parts = [(joined(each.ids, {names.LABEL_INSTANCE: part.uuid}), part) for each, gpu in printed for part in gpu.mig]
+    parts = [(joined(ids, {names.LABEL_INSTANCE: part.uuid}), part) for ids, gpu in named for part in gpu.mig]
     page.family(
         names.GPU_MIG_INSTANCE_INFO,
         "gauge",

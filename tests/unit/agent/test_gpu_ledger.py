@@ -94,6 +94,19 @@ def test_a_software_power_cap_is_no_slowdown_and_heat_is(told):
     assert told.gpus()[0].slowed
 
 
+def test_a_slowdown_is_not_known_any_more_once_its_reasons_are_not_told(told):
+    told.sample(0, '"clock_event_reasons":72')
+    told.clock.advance(1)
+    told.sample(0, '"temperature_celsius":61')
+    assert told.gpus()[0].slowed is None
+
+
+def test_a_device_that_never_tells_its_reasons_has_no_seconds_of_them(told):
+    told.sample(0, '"temperature_celsius":61')
+    gpu = told.gpus()[0]
+    assert (gpu.slowed, gpu.clock_event_seconds, gpu.clock_event_transitions) == (None, {}, {})
+
+
 def test_a_gpu_that_never_told_its_name_is_known_by_its_index_until_it_does(told):
     told.down(1, "gpu_lost", uuid="")
     assert (told.gpus()[0].index, told.gpus()[0].reason) == (1, "gpu_lost")

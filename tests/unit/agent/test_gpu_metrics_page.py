@@ -131,8 +131,6 @@ def test_a_lost_gpu_shows_its_state_and_counts_and_no_value(page):
         "gpu_up",
         "gpu_sample_age_seconds",
         "gpu_recommended_action",
-        "gpu_clock_event_seconds_total",
-        "gpu_clock_event_transitions_total",
         "gpu_xid_errors_total",
         "gpu_ecc_events_total",
     }
