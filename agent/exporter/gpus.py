@@ -4,11 +4,10 @@ and loses every value: Prometheus then marks those series stale, which is the tr
 What does not change from scrape to scrape is rendered once, into a form with holes for the numbers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from agent.core.clock_events import REASONS
 from agent.core.gpu import Gpu
 from agent.core.gpu_record import ECC_SEVERITIES
 from agent.exporter.form import Family, Form
@@ -23,8 +22,8 @@ FAMILIES = tuple(
 )
 Named = Sequence[tuple[str, Gpu]]
 """Rendered labels, and the GPU."""
-Shape = tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]
-"""Per GPU its rendered labels, the values it has and the Xids that are counted: what the form depends on."""
+Shape = tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...]
+"""Per GPU its rendered labels, its values, its clock event reasons and its Xids: what the form depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,17 @@ class GpuSection:
         self._worker(page)
 
     def _numbers(self, page: Page, named: Named) -> None:
-        shape = tuple((ids, tuple(gpu.values), tuple(gpu.xid_counts)) for ids, gpu in named)
+        shape = tuple(
+            (ids, tuple(gpu.values), tuple(gpu.clock_event_seconds), tuple(gpu.xid_counts)) for ids, gpu in named
+        )
         if shape != self._layout.shape:
             self._layout = layout_of(shape)
         gpus = [gpu for _, gpu in named]
         numbers: list[float] = [gpus[which].values[value] for which, value in self._layout.values]
         for gpu in gpus:
-            numbers += [gpu.clock_event_seconds[reason] for reason in REASONS.values()]
+            numbers += gpu.clock_event_seconds.values()
         for gpu in gpus:
-            numbers += [gpu.clock_event_transitions[reason] for reason in REASONS.values()]
+            numbers += [gpu.clock_event_transitions[reason] for reason in gpu.clock_event_seconds]
         for gpu in gpus:
             numbers += gpu.xid_counts.values()
         for gpu in gpus:
@@ -95,27 +96,22 @@ def layout_of(shape: Shape) -> Layout:
     for metric, kind, rows in FAMILIES:
         found = [
             (which, row, joined(ids, dict(row.labels)))
-            for which, (ids, values, _) in enumerate(shape)
+            for which, (ids, values, _, _) in enumerate(shape)
             for row in rows
             if row.value in values
         ]
         families.append(Family(metric, kind, tuple(labels for _, _, labels in found)))
         wanted += [(which, row.value) for which, row, _ in found]
-    all_ids = [ids for ids, _, _ in shape]
-    reasons = _each(all_ids, names.LABEL_REASON, REASONS.values())
-    xids = tuple(joined(ids, {names.LABEL_XID: str(xid)}) for ids, _, codes in shape for xid in codes)
+    reasons = tuple(joined(ids, {names.LABEL_REASON: word}) for ids, _, words, _ in shape for word in words)
+    xids = tuple(joined(ids, {names.LABEL_XID: str(xid)}) for ids, _, _, codes in shape for xid in codes)
+    severities = tuple(joined(ids, {names.LABEL_SEVERITY: word}) for ids, *_ in shape for word in ECC_SEVERITIES)
     families += [
         Family(names.GPU_CLOCK_EVENT_SECONDS_TOTAL, "counter", reasons),
         Family(names.GPU_CLOCK_EVENT_TRANSITIONS_TOTAL, "counter", reasons),
         Family(names.GPU_XID_ERRORS_TOTAL, "counter", xids),
-        Family(names.GPU_ECC_EVENTS_TOTAL, "counter", _each(all_ids, names.LABEL_SEVERITY, ECC_SEVERITIES)),
+        Family(names.GPU_ECC_EVENTS_TOTAL, "counter", severities),
     ]
     return Layout(shape, Form(families), tuple(wanted))
-
-
-def _each(all_ids: Iterable[str], label: str, words: Iterable[str]) -> tuple[str, ...]:
-    words = tuple(words)
-    return tuple(joined(ids, {label: word}) for ids in all_ids for word in words)
 
 
 def _states(page: Page, named: Named) -> None:
@@ -129,7 +125,7 @@ def _states(page: Page, named: Named) -> None:
         "gauge",
         [(joined(ids, {names.LABEL_NOTE: note}), 1) for ids, gpu in named for note in gpu.notes],
     )
-    page.family(names.GPU_SLOWED, "gauge", [(ids, gpu.slowed) for ids, gpu in named if gpu.up])
+    page.family(names.GPU_SLOWED, "gauge", [(ids, gpu.slowed) for ids, gpu in named if gpu.slowed is not None])
     page.family(
         names.GPU_XID_LAST_TIMESTAMP_SECONDS,
         "gauge",

@@ -4,7 +4,7 @@ A family's samples are (labels, value) pairs. Labels that many samples share are
 text, `joined` appends to it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from agent.core.histogram import Histogram
 
@@ -33,11 +33,10 @@ class Page:
             self._lines.append(f"# TYPE {name} {kind}")
             self._lines += lines
 
-    def rendered(self, name: str, kind: str, lines: Sequence[str]) -> None:
-        """The same for samples that are lines already: for sections with hundreds of them."""
-        if lines:
-            self._lines.append(f"# TYPE {name} {kind}")
-            self._lines += lines
+    def block(self, text: str) -> None:
+        """Whole families that are text already, each line with its end: for sections with hundreds of samples."""
+        if text:
+            self._lines.append(text.removesuffix("\n"))
 
     def gauge(self, name: str, value: float) -> None:
         """A gauge without labels."""
