@@ -85,7 +85,7 @@ class GpuWatch:
 
     async def run(self) -> None:
         """Watch for ever."""
-        self._boot_id = self.sources.boot_id()
+        self.notice_reboot()
         self.ledger.recall(self.sources.memory.load(self._boot_id))
         async with asyncio.TaskGroup() as group:
             group.create_task(self.workers.run())
@@ -115,6 +115,15 @@ class GpuWatch:
         self.ledger.reset_done(gpu)
         self.workers.renew()
 
+    def notice_reboot(self) -> None:
+        """Another boot ends whatever was wrong in the one before; a boot that cannot be read just now tells nothing."""
+        boot_id, before = self.sources.boot_id(), self._boot_id
+        if boot_id in {"", before}:
+            return
+        self._boot_id = boot_id
+        if before:
+            self.reset_done(None)
+
     def take(self, line: bytes) -> None:
         """Believe one line of the worker; one that makes no sense is logged and dropped."""
         try:
@@ -133,7 +142,7 @@ class GpuWatch:
         """Notice reboots, say what does not work, and save what changed; a disk that fails costs memory, not sight."""
         while True:
             await self.clock.sleep(LOOK_INTERVAL_S)
-            self._notice_reboot()
+            self.notice_reboot()
             self._say_degraded()
             if self.ledger.revision == self._saved:
                 continue
@@ -145,12 +154,6 @@ class GpuWatch:
                 continue
             self._saved = revision
             self.degradations.clear("gpu_memory")
-
-    def _notice_reboot(self) -> None:
-        boot_id = self.sources.boot_id()
-        if boot_id != self._boot_id:
-            self._boot_id = boot_id
-            self.reset_done(None)
 
     def _say_degraded(self) -> None:
         """A host without a driver is not degraded; one whose driver stopped answering is."""

@@ -52,7 +52,7 @@ class GpuMemoryFile:
     path: Path
 
     def load(self, boot_id: str) -> GpuMemory:
-        """What was remembered in this boot of the host; empty for another boot, no file, or one that cannot be read."""
+        """What was remembered in this boot of the host; empty for another or an unknown one, and without a readable file."""
         blank = GpuMemory(boot_id=boot_id)
         try:
             memory = GpuMemory.model_validate_json(self.path.read_bytes())
@@ -61,7 +61,7 @@ class GpuMemoryFile:
         except (OSError, ValidationError) as error:
             log.warning("gpu_memory_unreadable", path=str(self.path), error=repr(error))
             return blank
-        return memory if memory.boot_id == boot_id else blank
+        return memory if boot_id and memory.boot_id == boot_id else blank
 
     def save(self, memory: GpuMemory) -> None:
         """Replace the file; raises `OSError`. Not forced to the disk: only a reboot could lose it, which clears it anyway."""
