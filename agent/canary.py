@@ -36,6 +36,8 @@ class Canaries:
     seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS_BOUNDS))
     """How long canaries took that were spoken."""
     _quiet: dict[ReplicaId, Quiet] = field(default_factory=dict)
+    _failed_s: dict[ReplicaId, float] = field(default_factory=dict)
+    """When each failed last (monotonic)."""
 
     async def run(self) -> None:
         """Look and ask for ever; returns at once when canaries are off."""
@@ -59,13 +61,14 @@ class Canaries:
         verdict = _without_crowd(await self.speaker.speak(unit.spec), unit)
         self.outcomes[replica, verdict.outcome] += 1
         self._quiet.pop(replica, None)
-        if instance is None or unit.instance != instance or unit.claimed_by is not None:
-            return  # somebody replaced it meanwhile, or works on it: that explains whatever was heard
+        if instance is None or unit.instance != instance or not _is_expected_to_speak(unit):
+            return  # it was replaced meanwhile, is worked on, or says itself that it cannot: that explains what was heard
         if verdict.outcome is CanaryOutcome.OK:
             self.seconds.observe(self.clock.monotonic_s() - began_s)
             unit.canaries_failed = 0
         elif verdict.outcome is CanaryOutcome.FAILED:
             unit.canaries_failed += 1
+            self._failed_s[replica] = self.clock.monotonic_s()
             log.warning("canary_failed", replica=replica, in_a_row=unit.canaries_failed, reason=verdict.reason)
             self.board.changed.ring()
         if unit.canaries_failed >= self.policy.failures_max:
@@ -73,13 +76,20 @@ class Canaries:
             self.board.voiceless(replica, instance, reason)
 
     def _look(self, unit: Unit, now_s: float) -> None:
-        """Only a ready replica that nobody works on is asked; any other starts anew when it is ready again."""
+        """A replica that is not expected to speak starts anew when it is again."""
         replica, pulse = unit.spec.replica, unit.health.pulse
-        if unit.health.state is not ReplicaState.READY or unit.claimed_by is not None or pulse is None:
+        if not _is_expected_to_speak(unit) or pulse is None:
             self._quiet.pop(replica, None)
             return
+        if now_s - self._failed_s.get(replica, now_s) > self.policy.failure_memory_s:
+            unit.canaries_failed = 0
         wait_s = self.policy.wait_s(self.rng.random(), failed=unit.canaries_failed > 0)
         self._quiet[replica] = looked(self._quiet.get(replica), pulse, now_s, wait_s)
+
+
+def _is_expected_to_speak(unit: Unit) -> bool:
+    """Ready, and nobody works on it."""
+    return unit.health.state is ReplicaState.READY and unit.claimed_by is None
 
 
 def _without_crowd(verdict: Verdict, unit: Unit) -> Verdict:

@@ -22,7 +22,6 @@ SPOKEN_S_MIN, SPOKEN_S_MAX = 0.4, 10.0
 PEAK_MIN = 256
 """Of 32,768, −42 dBFS: any speech is louder, and a vocoder's idle noise is not."""
 SAMPLE_BYTES = 2
-UNSUPPORTED_STATUSES = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 REFUSED_STATUSES = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -33,9 +32,9 @@ class CanaryOutcome(StrEnum):
     FAILED = "failed"
     """No sound, or not what was asked for."""
     REFUSED = "refused"
-    """The replica has real work, or is draining: no news about its voice."""
+    """The replica has real work, is draining, or could not be reached: no news about its voice."""
     UNSUPPORTED = "unsupported"
-    """It knows no such request, so nothing can be learned this way."""
+    """It takes no such request, so nothing can be learned this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,9 @@ class CanaryPolicy:
     """After a failure: the next answer is wanted soon."""
     failures_max: int = 3
     """In a row: one may meet a moment of overload, three over ten seconds do not."""
+    failure_memory_s: float = 900.0
+    """Failures further apart are not in a row: whole days of work may lie between two quiet times. A round over a host of 64
+    replicas that each miss the deadline takes eleven minutes."""
 
     def wait_s(self, draw: float, *, failed: bool) -> float:
         """Quiet time until the next canary; `draw` is uniform in 0..1."""
@@ -88,14 +90,19 @@ class Verdict:
 
 def judge_answer(status: int, body: bytes) -> Verdict:
     """An answer of `/v1/audio/speech` to `SENTENCE`, asked for as a whole WAV."""
-    if status in UNSUPPORTED_STATUSES:
-        return Verdict(CanaryOutcome.UNSUPPORTED, f"answered {status}")
     if status in REFUSED_STATUSES:
         return Verdict(CanaryOutcome.REFUSED, f"answered {status}")
+    if _is_about_our_request(status):
+        return Verdict(CanaryOutcome.UNSUPPORTED, f"answered {status}")
     if status != HTTPStatus.OK:
         return Verdict(CanaryOutcome.FAILED, f"answered {status}")
     fault = _why_no_speech(body)
     return Verdict(CanaryOutcome.FAILED, fault) if fault else Verdict(CanaryOutcome.OK)
+
+
+def _is_about_our_request(status: int) -> bool:
+    """A restart would not make the replica understand it: it may be older than this agent, or configured for less."""
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_IMPLEMENTED
 
 
 def _why_no_speech(body: bytes) -> str:

@@ -29,6 +29,11 @@ class HttpSpeaker:
                 return await self._ask(f"http://{spec.address}:{spec.port}/v1/audio/speech")
         except TimeoutError:
             return Verdict(CanaryOutcome.FAILED, f"no sound within {self.deadline_s:g} s")
+        except (
+            httpx.ConnectError,
+            httpx.PoolTimeout,
+        ) as error:  # as likely our own lack of sockets; the probes will tell
+            return Verdict(CanaryOutcome.REFUSED, f"no connection: {error!r}"[:200])
         except httpx.HTTPError as error:
             return Verdict(CanaryOutcome.FAILED, f"no answer: {error!r}"[:200])
 

@@ -37,10 +37,6 @@ async def test_a_serving_process_speaks_and_counts_it_as_a_canary(start_program,
     assert 'tts_requests_total{outcome="ok"} 0.0' in page
 
 
-async def test_a_closed_port_is_a_failure(free_port):
-    assert (await ask(free_port())).outcome is CanaryOutcome.FAILED
-
-
 @pytest.fixture
 async def serve():
     """A server that reads a request and then does what a test says."""
@@ -94,8 +90,13 @@ def test_a_replica_that_answers_but_lost_its_voice_is_replaced_and_a_healthy_one
     neighbour, mute = host.pid(1), host.fault(0, mute=True)
     host.pid_after(0, mute, within_s=20)
     wait_until(lambda: host.is_ready(0), within_s=10, what="ready again")
-    reflex = next(each for each in host.controller.requests[-1].report.reflexes if each.replica == "eu-west-a-0")
-    assert "3 canaries in a row failed" in reflex.evidence["reason"]
+
+    def reasons() -> list[str]:
+        told = host.controller.requests[-1].report.reflexes
+        return [each.evidence["reason"] for each in told if each.replica == "eu-west-a-0"]
+
+    wait_until(reasons, within_s=5, what="the controller heard of it")
+    assert "3 canaries in a row failed" in reasons()[0]
     assert host.pid(1) == neighbour
 
 

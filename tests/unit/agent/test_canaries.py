@@ -6,6 +6,7 @@ import wave
 from array import array
 from dataclasses import replace
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from agent.canary import Canaries
 from agent.core.canary import CanaryOutcome, CanaryPolicy, Verdict, judge_answer, looked
 from agent.core.health import Answered, HealthPolicy, Pulse
 from agent.ports import Instance, ReplicaSpec
+from agent.probes.speech import HttpSpeaker
 from chassis.clock import ManualClock
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId, ReplicaState
 
@@ -48,7 +50,8 @@ ANSWERS = [
     ("a page", 200, b"<html>welcome</html>", CanaryOutcome.FAILED),
     ("nothing", 200, b"", CanaryOutcome.FAILED),
     ("an error", 500, b"{}", CanaryOutcome.FAILED),
-    ("a refused request", 422, b"{}", CanaryOutcome.FAILED),
+    ("a request it does not understand", 422, b"{}", CanaryOutcome.UNSUPPORTED),
+    ("a sentence too long for its budget", 413, b"{}", CanaryOutcome.UNSUPPORTED),
     ("too busy", 503, b"", CanaryOutcome.REFUSED),
     ("no such route", 404, b"", CanaryOutcome.UNSUPPORTED),
 ]
@@ -193,6 +196,35 @@ async def test_a_success_in_between_forgives(rig):
     await rig.passes(200)
     assert rig.speaker.script == []
     assert rig.unit.health.state is ReplicaState.READY
+
+
+async def test_failures_with_a_day_of_work_in_between_are_not_in_a_row(rig):
+    rig.speaker.script = [FAILED, FAILED, OK]
+    await rig.passes(37)
+    assert rig.unit.canaries_failed == 2
+    for progress in range(100):
+        rig.answers(progress_total=progress)
+        await rig.passes(10)
+    assert rig.unit.canaries_failed == 0
+    rig.speaker.script = [FAILED, OK]
+    await rig.passes(24)
+    assert (rig.unit.canaries_failed, rig.unit.health.state) == (1, ReplicaState.READY)
+
+
+async def test_a_replica_that_says_it_is_not_ready_while_it_speaks_is_not_blamed(rig):
+    rig.speaker.verdict = FAILED
+    rig.speaker.meanwhile = lambda: rig.answers(ready=False)
+    await rig.passes(31)
+    assert rig.speaker.asked == [FIRST]
+    assert rig.unit.canaries_failed == 0
+
+
+async def test_a_replica_that_cannot_be_reached_says_nothing_about_its_voice(free_port):
+    spec = ReplicaSpec(FIRST, Region("eu"), HostId("h"), "127.0.0.1", free_port(), ProfileId("full-fp32-onnx"))
+    async with httpx.AsyncClient() as client:
+        verdict = await HttpSpeaker(client).speak(spec)
+    assert verdict.outcome is CanaryOutcome.REFUSED
+    assert "no connection" in verdict.reason
 
 
 @pytest.mark.parametrize("verdict", [REFUSED, Verdict(CanaryOutcome.UNSUPPORTED, "answered 404")])
