@@ -1,14 +1,24 @@
 """What the agent did: reflexes of its own and orders it was given, zero-initialised so that a first event is a step."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.exporter.page import Page
+from agent.exporter.page import Page, label_text
 from agent.orders import OrderDesk
 from agent.reflexes import ReflexLog
 from contracts import metric_names as names
-from contracts.vocabulary import OrderKind, ReceiptStatus
+from contracts.vocabulary import OrderKind, ReceiptStatus, RefusalReason
 
 FINAL_OUTCOMES = (ReceiptStatus.DONE.value, ReceiptStatus.FAILED.value)
+NO_ORDERS: Mapping[tuple[OrderKind, str], int] = {
+    (kind, outcome): 0 for kind in OrderKind for outcome in FINAL_OUTCOMES
+}
+ORDER_LABELS: Mapping[tuple[OrderKind, str], str] = {
+    (kind, outcome.value): label_text({names.LABEL_KIND: kind.value, names.LABEL_OUTCOME: outcome.value})
+    for kind in OrderKind
+    for outcome in (*ReceiptStatus, *RefusalReason)
+}
+"""Rendered: an order ends with a status, or is refused for a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +39,7 @@ class ActSection:
             names.AGENT_REPLICA_HEAL_SECONDS,
             [({names.LABEL_KIND: kind.value}, seconds) for kind, seconds in self.reflexes.heal_seconds.items()],
         )
-        zeros = {(kind, outcome): 0 for kind in OrderKind for outcome in FINAL_OUTCOMES}
+        counts = {**NO_ORDERS, **self.desk.outcomes}
         page.family(
-            names.AGENT_ORDERS_TOTAL,
-            "counter",
-            [
-                ({names.LABEL_KIND: kind.value, names.LABEL_OUTCOME: outcome}, count)
-                for (kind, outcome), count in {**zeros, **self.desk.outcomes}.items()
-            ],
+            names.AGENT_ORDERS_TOTAL, "counter", [(ORDER_LABELS[which], count) for which, count in counts.items()]
         )

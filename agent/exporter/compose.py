@@ -18,7 +18,6 @@ from agent.healer import Healer
 from agent.orders import OrderDesk
 from agent.outlook import Outlook
 from agent.ports import HostRuntime
-from agent.probes.gpu import GpuWatch
 from agent.probes.itself import SelfMeter
 from agent.probes.owners import OwnerWatch, ProcOwners
 from agent.report import Reporter
@@ -58,7 +57,7 @@ def build_observatory(sources: PageSources) -> Observatory:
     """The whole page."""
     healer, sync, reporter, clock = sources.healer, sources.sync, sources.reporter, sources.clock
     gpus, traffic = reporter.gpus, Traffic()
-    owners = OwnerWatch(pids=lambda: _pids_on(gpus, clock), owners=ProcOwners(sources.runtime), clock=clock)
+    owners = OwnerWatch(gpus=lambda: gpus.newest(clock.monotonic_s()), owners=ProcOwners(sources.runtime), clock=clock)
     itself = SelfMeter(clock=clock, pids={"agent": os.getpid, "nvml_worker": lambda: gpus.workers.pid})
     health = HealthSection(
         build=Build(_version(), reporter.identity.runtime, started_unix_s=clock.now_unix_s()),
@@ -74,7 +73,7 @@ def build_observatory(sources: PageSources) -> Observatory:
         ActSection(reflexes=healer.reflexes, desk=sources.desk),
         OutlookSection(board=healer.board, canaries=sources.outlook.canaries, rtts=sources.outlook.rtts),
         GpuSection(gpus=gpus, clock=clock),
-        JoinSection(gpus=gpus, owners=owners, clock=clock),
+        JoinSection(watch=owners),
         HostSection(meter=reporter.meter),
         health,
         LineSection(record=sync.record, journal=sync.journal, controller_time=sources.desk.controller_time),
@@ -92,8 +91,3 @@ def _version() -> str:
 
 def _spares_of(runtime: HostRuntime) -> Callable[[], int | None]:
     return (lambda: runtime.spares_ready) if isinstance(runtime, ProcessRuntime) else (lambda: None)
-
-
-def _pids_on(gpus: GpuWatch, clock: Clock) -> frozenset[int]:
-    """Processes that hold a GPU now."""
-    return frozenset(process.pid for gpu in gpus.newest(clock.monotonic_s()) for process in gpu.processes)

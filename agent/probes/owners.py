@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.core.gpu import Gpu
 from agent.core.owners import Origin, Owner, Stat, container_ids, owner, parse_stat
 from agent.ports import FootprintView, ProcessOwner
 from chassis.clock import Clock
@@ -66,23 +67,33 @@ class ProcOwners:
             return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Who held which GPU at one moment."""
+
+    gpus: tuple[Gpu, ...] = ()
+    """Those that were up."""
+    owners: Mapping[int, Owner] = field(default_factory=dict)
+    """By pid; processes that could be looked up."""
+
+
 @dataclass(slots=True)
 class OwnerWatch:
-    """Keeps the owners of the processes that somebody asks about."""
+    """Keeps the newest holdings."""
 
-    pids: Callable[[], frozenset[int]]
-    """Processes that hold a GPU now."""
+    gpus: Callable[[], tuple[Gpu, ...]]
+    """Every GPU now."""
     owners: ProcessOwner
     clock: Clock
-    newest: Mapping[int, Owner] = field(default_factory=dict)
-    """Those that could be looked up."""
+    newest: Holdings = field(default_factory=Holdings)
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            pids = self.pids()
+            gpus = tuple(gpu for gpu in self.gpus() if gpu.up)
+            pids = frozenset(process.pid for gpu in gpus for process in gpu.processes)
             few = len(pids) <= PIDS_ON_LOOP_MAX
-            self.newest = self._look(pids) if few else await asyncio.to_thread(self._look, pids)
+            self.newest = Holdings(gpus, self._look(pids) if few else await asyncio.to_thread(self._look, pids))
             await self.clock.sleep(LOOK_INTERVAL_S)
 
     def _look(self, pids: frozenset[int]) -> dict[int, Owner]:

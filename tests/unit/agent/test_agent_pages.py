@@ -13,7 +13,7 @@ from agent.ports import Instance
 from agent.settings import AgentSettings
 from chassis.clock import ManualClock
 from contracts import metric_names
-from contracts.vocabulary import ProfileId, ReplicaId
+from contracts.vocabulary import OrderKind, ProfileId, ReceiptStatus, RefusalReason, ReplicaId
 
 NAMES = {value for name, value in vars(metric_names).items() if name.isupper() and isinstance(value, str)}
 REPLICA = ReplicaId("h-0")
@@ -66,6 +66,14 @@ def test_a_replica_that_never_ran_is_not_on_the_page(agent):
     make_ready(agent)
     assert 'agent_replica_up{replica="h-0"} 1\n' in page_of(agent)
     assert 'replica="h-1"' not in page_of(agent)
+
+
+@pytest.mark.parametrize("outcome", [*ReceiptStatus, *RefusalReason])
+def test_every_way_an_order_can_end_is_counted_beside_the_zeros(agent, outcome):
+    agent.desk.outcomes[OrderKind.RESTART, outcome.value] += 2
+    page = page_of(agent)
+    assert f'agent_orders_total{{kind="restart",outcome="{outcome.value}"}} 2\n' in page
+    assert 'agent_orders_total{kind="stop",outcome="failed"} 0\n' in page
 
 
 def test_a_stale_gpu_loses_its_values_and_says_why(agent):

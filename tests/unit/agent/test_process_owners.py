@@ -11,7 +11,7 @@ from agent.core.gpu import Gpu, GpuIdentity, GpuProcess
 from agent.core.owners import Footprint, Origin, Owner, Stat, container_ids, owner, parse_stat
 from agent.exporter.joins import JoinSection
 from agent.exporter.page import Page
-from agent.probes.owners import ORIGINS_MAX, OwnerWatch, ProcOwners
+from agent.probes.owners import ORIGINS_MAX, PIDS_ON_LOOP_MAX, Holdings, OwnerWatch, ProcOwners
 from chassis.clock import ManualClock
 from contracts.vocabulary import GpuUuid, ReplicaId
 
@@ -142,29 +142,22 @@ def test_what_is_remembered_of_processes_is_bounded(tmp_path):
     assert len(owners._origins) <= ORIGINS_MAX
 
 
-class FixedGpus:
-    def __init__(self, *gpus):
-        self.gpus = gpus
-
-    def newest(self, now_s):
-        return self.gpus
-
-
 def gpu(index: int, *processes: GpuProcess, up: bool = True) -> Gpu:
     identity = GpuIdentity(index=index, uuid=GpuUuid(f"GPU-{index}"))
     return Gpu(identity=identity, up=up, reason="", sample_age_s=0.1, processes=processes)
 
 
-def page_of(gpus: FixedGpus, known: dict[int, Owner]) -> str:
-    watch = OwnerWatch(pids=frozenset, owners=ProcOwners(FixedFootprints()), clock=ManualClock(), newest=known)
+def page_of(gpus: tuple[Gpu, ...], known: dict[int, Owner]) -> str:
+    watch = OwnerWatch(gpus=lambda: gpus, owners=ProcOwners(FixedFootprints()), clock=ManualClock())
+    watch.newest = Holdings(gpus, known)
     page = Page()
-    JoinSection(gpus, watch, ManualClock()).write(page)
+    JoinSection(watch).write(page)
     return page.text()
 
 
 def test_a_stranger_on_a_gpu_shows_without_a_replica_and_is_counted():
     busy = gpu(0, GpuProcess(10, 2048), GpuProcess(20, 512))
-    page = page_of(FixedGpus(busy, gpu(1)), {10: Owner(H0, A), 20: Owner(None, None)})
+    page = page_of((busy, gpu(1)), {10: Owner(H0, A), 20: Owner(None, None)})
     assert f'gpu_container_info{{gpu="0",uuid="GPU-0",container="{A}",replica="h-0"}} 1\n' in page
     assert 'gpu_container_info{gpu="0",uuid="GPU-0",container="",replica=""} 1\n' in page
     assert (
@@ -175,36 +168,61 @@ def test_a_stranger_on_a_gpu_shows_without_a_replica_and_is_counted():
 
 
 def test_memory_that_the_driver_does_not_attribute_has_no_line_but_its_owner_has():
-    page = page_of(FixedGpus(gpu(0, GpuProcess(10, None))), {10: Owner(H0, None)})
+    page = page_of((gpu(0, GpuProcess(10, None)),), {10: Owner(H0, None)})
     assert "gpu_process_memory_used_bytes" not in page
     assert 'gpu_container_info{gpu="0",uuid="GPU-0",container="",replica="h-0"} 1\n' in page
 
 
 def test_one_process_in_two_mig_instances_is_one_series_with_the_sum():
     slices = gpu(0, GpuProcess(10, 1000, gpu_instance=1), GpuProcess(10, 500, gpu_instance=2))
-    page = page_of(FixedGpus(slices), {10: Owner(H0, None)})
+    page = page_of((slices,), {10: Owner(H0, None)})
     assert page.count("\ngpu_process_memory_used_bytes{") == 1
     assert 'pid="10",container="",replica="h-0"} 1500\n' in page
 
 
 def test_where_no_process_can_be_looked_at_strangers_are_not_called_zero():
-    assert "gpu_foreign_processes" not in page_of(FixedGpus(gpu(0, GpuProcess(10, 1))), {})
+    assert "gpu_foreign_processes" not in page_of((gpu(0, GpuProcess(10, 1)),), {})
 
 
-def test_a_gpu_that_is_down_has_no_joins():
-    assert page_of(FixedGpus(gpu(0, up=False)), {}) == "\n"
+def test_the_text_is_put_together_once_per_look():
+    watch = OwnerWatch(gpus=tuple, owners=ProcOwners(FixedFootprints()), clock=ManualClock())
+    section = JoinSection(watch)
+    watch.newest = Holdings((gpu(0),))
+    section.write(Page())
+    former = section._text
+    section.write(Page())
+    assert section._text is former
+    watch.newest = Holdings((gpu(0, GpuProcess(10, 1)),), {10: Owner(H0, None)})
+    section.write(Page())
+    assert 'replica="h-0"' in section._text
 
 
-async def test_the_watch_looks_up_whoever_holds_a_gpu_now(family, wait_until_async):
+async def test_the_watch_looks_up_whoever_holds_a_gpu_that_is_up(family, wait_until_async):
     leader, child = family
-    asked: set[int] = {child}
+    gpus = [gpu(0, GpuProcess(child, 1)), gpu(1, up=False)]
     owners = ProcOwners(FixedFootprints(Footprint(H0, pid=leader)))
-    watch = OwnerWatch(pids=lambda: frozenset(asked), owners=owners, clock=ManualClock())
+    watch = OwnerWatch(gpus=lambda: tuple(gpus), owners=owners, clock=ManualClock())
     running = asyncio.ensure_future(watch.run())
     try:
-        await wait_until_async(lambda: watch.newest == {child: Owner(H0, None)}, within_s=5, what="the owner")
-        asked.clear()
-        await wait_until_async(lambda: watch.newest == {}, within_s=5, what="nobody")
+        await wait_until_async(lambda: watch.newest.owners == {child: Owner(H0, None)}, within_s=5, what="the owner")
+        assert watch.newest.gpus == (gpus[0],)
+        gpus.clear()
+        await wait_until_async(lambda: watch.newest == Holdings(), within_s=5, what="nobody")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_many_processes_are_looked_up_as_well(tmp_path, wait_until_async):
+    pids = range(100, 100 + PIDS_ON_LOOP_MAX + 1)
+    for pid in pids:
+        fake_process(tmp_path, pid, start=1, cgroup=f"0::/docker/{A}\n")
+    busy = gpu(0, *(GpuProcess(pid, 1) for pid in pids))
+    owners = ProcOwners(FixedFootprints(), proc=tmp_path)
+    watch = OwnerWatch(gpus=lambda: (busy,), owners=owners, clock=ManualClock())
+    running = asyncio.ensure_future(watch.run())
+    try:
+        await wait_until_async(lambda: set(watch.newest.owners) == set(pids), within_s=5, what="all of them")
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
