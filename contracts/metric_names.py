@@ -123,7 +123,7 @@ GPU_UP = "gpu_up"
 """Gauge{gpu, uuid, reason}: 1 readable, 0 with the reason: stale, gpu_lost, reset_required, … Then nothing else is shown of
 it but its counts, its age and what is recommended. Absent on hosts without a driver (see `gpu_driver_up`)."""
 GPU_DRIVER_UP = "gpu_driver_up"
-"""Gauge{reason}: 1 when NVML answers; 0 with the reason, e.g. library_not_found on a host without a GPU."""
+"""Gauge{reason}: 1 when NVML answers and has a device; 0 with the reason, e.g. library_not_found on a host without a GPU."""
 GPU_SAMPLE_AGE_SECONDS = "gpu_sample_age_seconds"
 """Gauge: since the worker last said anything about the device, good or bad."""
 GPU_INFO = "gpu_info"

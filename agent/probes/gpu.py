@@ -63,7 +63,7 @@ class GpuWatch:
     ledger: GpuLedger = field(init=False)
     workers: WorkerLife = field(init=False)
     kernel_log: KernelLog | None = field(init=False)
-    _boot_id: str = field(init=False)
+    _boot_id: str = ""
     _saved: int = 0
 
     def __post_init__(self) -> None:
@@ -81,7 +81,6 @@ class GpuWatch:
         self.kernel_log = (
             None if path is None else KernelLog(clock=self.clock, take=self.ledger.take_kernel_record, path=path)
         )
-        self._boot_id = ""
 
     async def run(self) -> None:
         """Watch for ever."""

@@ -12,7 +12,7 @@ import threading
 
 import pynvml
 
-from agent.core.worker_words import EXIT_WITHOUT_DRIVER
+from agent.core.worker_words import EXIT_WITHOUT_DRIVER, NO_GPUS
 from agent.probes.nvml.codes import reason_of
 from agent.probes.nvml.device import Device
 from agent.probes.nvml.ending import Ending
@@ -23,47 +23,62 @@ from agent.probes.nvml.speech import say
 
 GPUS_MAX = 64
 """More than any host has; bounds the threads."""
-THREADS_END_S_MAX = 0.8
-"""Threads that are not in the driver end within the half second that the event thread may wait."""
-SHUTDOWN_S_MAX = 0.5
-"""`nvmlShutdown` takes milliseconds, or never returns. With the above it stays below the parent's grace of two seconds."""
+LEAVE_S_MAX = 1.3
+"""Threads that are not in the driver end within the half second that the event thread may wait, and `nvmlShutdown` takes
+milliseconds, or never returns. Below the parent's grace of two seconds."""
+ENDING_SIGNALS = frozenset({signal.SIGTERM})
 
 
 def main() -> None:
     """Run until told to end; never returns, because threads may be in the driver for ever."""
     ending = Ending()
-    signal.signal(signal.SIGTERM, lambda *_: ending.request())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # before any thread: each inherits it
     threading.excepthook = _crash
-    threads: list[threading.Thread] = []
-    threading.Thread(target=_end_with_stdin, args=(ending,), daemon=True).start()
-    threading.Thread(target=_watch_driver, args=(ending, threads), daemon=True).start()
+    reading = threading.Thread(target=_read_gpus, args=(ending,), daemon=True)
+    for thread in (
+        threading.Thread(target=_end_with_stdin, args=(ending,), daemon=True),
+        threading.Thread(target=_end_when_asked, args=(ending,), daemon=True),
+        reading,
+    ):
+        thread.start()
     ending.wait()
-    if threads and _ended_within(THREADS_END_S_MAX, threads):
-        shutdown = threading.Thread(target=_leave_nvml, daemon=True)
-        shutdown.start()
-        shutdown.join(SHUTDOWN_S_MAX)
+    reading.join(LEAVE_S_MAX)
     os._exit(ending.code)
 
 
-def _watch_driver(ending: Ending, threads: list[threading.Thread]) -> None:
-    """Open NVML and start a thread per GPU and one for events; without a driver, say so and end the worker."""
+def _read_gpus(ending: Ending) -> None:
+    """Open NVML, read with a thread per GPU and one for events, and leave NVML once all of them came back."""
     try:
         pynvml.nvmlInit()
         version = text(pynvml.nvmlSystemGetDriverVersion())
         count = min(pynvml.nvmlDeviceGetCount(), GPUS_MAX)
     except pynvml.NVMLError as error:
-        say(kind="driver", up=False, reason=reason_of(error))
-        ending.request(EXIT_WITHOUT_DRIVER)
+        _without_driver(ending, reason_of(error))
+        return
+    if count == 0:
+        _without_driver(ending, NO_GPUS)
         return
     say(kind="driver", up=True, reason="", version=version, gpus=count)
     events = EventListener(ending=ending)
     major = driver_major(version)
     devices = [Device(index=i, driver_major=major, events=events, ending=ending) for i in range(count)]
-    targets = [events.run, *(device.run for device in devices)]
-    threads += [threading.Thread(target=target, daemon=True) for target in targets]
+    runs = [events.run, *(device.run for device in devices)]
+    threads = [threading.Thread(target=run, daemon=True) for run in runs]
     for thread in threads:
         thread.start()
+    for thread in threads:
+        thread.join()
+    try:
+        pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        say(kind="left_untidily", reason=reason_of(error))
+
+
+def _without_driver(ending: Ending, reason: str) -> None:
+    """A driver without GPUs shows none that come later: they, too, are for a worker that starts then."""
+    say(kind="driver", up=False, reason=reason)
+    ending.request(EXIT_WITHOUT_DRIVER)
 
 
 def _end_with_stdin(ending: Ending) -> None:
@@ -72,24 +87,10 @@ def _end_with_stdin(ending: Ending) -> None:
     ending.request()
 
 
-def _ended_within(seconds: float, threads: list[threading.Thread]) -> bool:
-    """Wait for all threads within one bound; False when one is stuck in the driver."""
-
-    def join_all() -> None:
-        for thread in threads:
-            thread.join()
-
-    waiting = threading.Thread(target=join_all, daemon=True)
-    waiting.start()
-    waiting.join(seconds)
-    return not waiting.is_alive()
-
-
-def _leave_nvml() -> None:
-    try:
-        pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:
-        say(kind="left_untidily", reason=reason_of(error))
+def _end_when_asked(ending: Ending) -> None:
+    """SIGTERM is waited for and not handled: a handler could interrupt a holder of the lock that it needs."""
+    signal.sigwait(ENDING_SIGNALS)
+    ending.request()
 
 
 def _crash(failure: threading.ExceptHookArgs) -> None:

@@ -290,6 +290,14 @@ async def test_a_host_without_the_library_is_looked_at_once(watching, until):
         assert watched.ledger.known
 
 
+async def test_a_driver_without_gpus_says_so_and_is_looked_at_again(watching, until):
+    async with watching(0) as watched:
+        await until(lambda: watched.watch.driver.reason == "no_gpus", "that there are none is known")
+        await until(lambda: watched.workers.ends_total[WorkerEnd.NO_DRIVER] >= 2, "it is looked at again")
+        assert total_ends(watched) == watched.workers.ends_total[WorkerEnd.NO_DRIVER]
+        assert (watched.ledger.known, watched.ledger.has_driver, watched.ledger.present()) == (True, True, ())
+
+
 @pytest.mark.parametrize("how", ["SIGSEGV", "SIGKILL"])
 async def test_a_worker_that_dies_is_replaced_and_counts_are_kept(watching, until, how):
     async with watching(3) as watched:
