@@ -73,7 +73,7 @@ def test_every_way_an_order_can_end_is_counted_beside_the_zeros(agent, outcome):
     agent.desk.outcomes[OrderKind.RESTART, outcome.value] += 2
     page = page_of(agent)
     assert f'agent_orders_total{{kind="restart",outcome="{outcome.value}"}} 2\n' in page
-    assert 'agent_orders_total{kind="stop",outcome="failed"} 0\n' in page
+    assert 'agent_orders_total{kind="stop_replica",outcome="failed"} 0\n' in page
 
 
 def test_a_stale_gpu_loses_its_values_and_says_why(agent):
