@@ -1,14 +1,17 @@
 """How far other regions are: one TCP connection to each of their gateways, every few seconds.
 
 Opening a connection takes exactly one round trip, needs no credentials and costs the gateway nothing, so it says what a
-request that is sent there would pay. The controller knows from it where traffic can go; a region that does not answer is
-absent, never a number.
+request that is sent there would pay; looking its name up does not count. The controller knows from it where traffic can go;
+a region that does not answer is absent, never a number.
 """
 
 import asyncio
 import random
+import socket
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,6 +23,11 @@ from contracts.vocabulary import Region
 log = logger(__name__)
 RTT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """From the same building to the other side of the world over a bad line."""
+
+
+NAMES_AT_ONCE = 2
+"""Threads that look names up. They are our own: while the name servers are away each sits there for many seconds, and the
+threads that everything else shares must stay free for healing."""
 
 
 class RttOutcome(StrEnum):
@@ -64,6 +72,9 @@ class RegionRtts:
     """Without the regions whose gateway did not answer the last time."""
     outcomes: Counter[tuple[Region, RttOutcome]] = field(default_factory=Counter)
     seconds: dict[Region, Histogram] = field(default_factory=dict)
+    _names: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(NAMES_AT_ONCE, thread_name_prefix="names")
+    )
 
     def __post_init__(self) -> None:
         self.seconds = {region: Histogram(RTT_BOUNDS_S) for region in self.gateways}
@@ -82,27 +93,52 @@ class RegionRtts:
                 group.create_task(self._knock(region, gateway))
 
     async def _knock(self, region: Region, gateway: Gateway) -> None:
-        began_s = self.clock.monotonic_s()
-        outcome = await self._connect(gateway)
-        if outcome is RttOutcome.OK:
-            took_s = self.clock.monotonic_s() - began_s
-            self.newest_s[region] = took_s
-            self.seconds[region].observe(took_s)
-        elif self.newest_s.pop(region, None) is not None:
-            log.warning("region_lost", region=region, outcome=outcome.value)
-        self.outcomes[region, outcome] += 1
+        way = await self._way_to(gateway)
+        if isinstance(way, RttOutcome):
+            self.outcomes[region, way] += 1
+            if self.newest_s.pop(region, None) is not None:
+                log.warning("region_lost", region=region, outcome=way.value)
+            return
+        self.outcomes[region, RttOutcome.OK] += 1
+        self.newest_s[region] = way
+        self.seconds[region].observe(way)
 
-    async def _connect(self, gateway: Gateway) -> RttOutcome:
+    async def _way_to(self, gateway: Gateway) -> float | RttOutcome:
+        """Seconds that a connection took to open; else what went wrong."""
         try:
             async with asyncio.timeout(self.pace.deadline_s):
-                transport, _ = await asyncio.get_running_loop().create_connection(
-                    asyncio.Protocol, gateway.host, gateway.port
-                )
+                return await self._opened_s(await self._addresses(gateway), gateway.port)
         except TimeoutError:
             return RttOutcome.TIMEOUT
         except ConnectionRefusedError:
             return RttOutcome.REFUSED
         except OSError:
             return RttOutcome.FAILED
+
+    async def _addresses(self, gateway: Gateway) -> list[str]:
+        """What its name stands for, best first; an address stands for itself, whatever the name servers do."""
+        try:
+            return look_up(gateway, socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            return await asyncio.get_running_loop().run_in_executor(self._names, look_up, gateway, 0)
+
+    async def _opened_s(self, addresses: list[str], port: int) -> float:
+        """To the first address that accepts; raises the `OSError` of the last one."""
+        *others, last = addresses
+        for address in others:
+            with suppress(OSError):
+                return await self._open_s(address, port)
+        return await self._open_s(last, port)
+
+    async def _open_s(self, address: str, port: int) -> float:
+        began_s = self.clock.monotonic_s()
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, address, port)
+        took_s = self.clock.monotonic_s() - began_s
         transport.abort()
-        return RttOutcome.OK
+        return took_s
+
+
+def look_up(gateway: Gateway, flags: int) -> list[str]:
+    """Blocks, except with `AI_NUMERICHOST`; raises `socket.gaierror`."""
+    found = socket.getaddrinfo(gateway.host, gateway.port, type=socket.SOCK_STREAM, flags=flags)
+    return [str(place[0]) for *_, place in found]

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import socket
+import threading
 
 import pytest
 
@@ -13,6 +15,7 @@ from chassis.settings import SettingsError
 from contracts.vocabulary import Region
 
 NEAR, FAR = Region("near"), Region("far")
+SWALLOWS = "127.0.0.9"
 REQUIRED = {"host_id": "h", "region": "eu", "controller_url": "http://127.0.0.1:1", "state_dir": "/nowhere"}
 
 
@@ -61,10 +64,10 @@ async def test_a_gateway_that_swallows_packets_costs_one_deadline_and_delays_nob
     connect = loop.create_connection
 
     async def swallow(factory, host, number):
-        return await (asyncio.Event().wait() if host == "swallows" else connect(factory, host, number))
+        return await (asyncio.Event().wait() if host == SWALLOWS else connect(factory, host, number))
 
     monkeypatch.setattr(loop, "create_connection", swallow)
-    measured = rtts(near=Gateway("127.0.0.1", port), far=Gateway("swallows", 1))
+    measured = rtts(near=Gateway("127.0.0.1", port), far=Gateway(SWALLOWS, 1))
     await asyncio.wait_for(measured.measure(), 5)
     assert measured.outcomes == {(NEAR, RttOutcome.OK): 1, (FAR, RttOutcome.TIMEOUT): 1}
     assert measured.newest_s[NEAR] < 0.3
@@ -76,6 +79,44 @@ async def test_a_name_that_nobody_knows_is_a_failure():
     assert measured.newest_s == {}
     assert measured.outcomes.total() == 1
     assert measured.outcomes[FAR, RttOutcome.OK] == 0
+
+
+def slow_names(monkeypatch, seconds: float) -> None:
+    """Names take their time; addresses need no looking up."""
+    look_up = socket.getaddrinfo
+
+    def slow(host, *args, **options):
+        if not host[0].isdigit() and not options.get("flags"):
+            threading.Event().wait(seconds)
+        return look_up("127.0.0.1" if host == "near" else host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+
+
+async def test_looking_a_name_up_is_no_part_of_the_way(listening, monkeypatch):
+    slow_names(monkeypatch, 0.2)
+    measured = rtts(near=Gateway("near", listening[0]))
+    await measured.measure()
+    assert measured.newest_s[NEAR] < 0.2
+
+
+async def test_names_that_nobody_answers_for_hold_up_no_other_thread(monkeypatch):
+    slow_names(monkeypatch, 1.0)
+    measured = rtts(**{f"r{number}": Gateway("no-such-host.invalid", 80) for number in range(64)})
+    measuring = asyncio.ensure_future(measured.measure())
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(lambda: None)  # as for the log of a replica that is about to be restarted
+    assert not measuring.done()
+    await measuring
+    assert set(measured.outcomes) == {(region, RttOutcome.TIMEOUT) for region in measured.gateways}
+
+
+async def test_the_first_address_that_accepts_counts(listening, monkeypatch):
+    port, _ = listening
+    monkeypatch.setattr("agent.rtt.look_up", lambda gateway, flags: ["127.0.0.8", "127.0.0.1"])  # the first one refuses
+    measured = rtts(near=Gateway("near", port))
+    await measured.measure()
+    assert set(measured.newest_s) == {NEAR}
 
 
 async def test_it_goes_on_measuring_and_leaves_no_connection_open(listening, wait_until_async):
