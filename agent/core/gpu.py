@@ -78,13 +78,14 @@ class GpuSample:
     reason: str = ""
     """Why it is not up: gpu_lost, reset_required, …; empty when it is."""
     values: Mapping[str, float] = field(default_factory=dict)
-    processes: tuple[GpuProcess, ...] = ()
+    processes: tuple[GpuProcess, ...] | None = None
+    """None when the driver did not say who is there."""
     mig: tuple[MigInstance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU now. `values`, `processes` and `mig` are empty when it is not up: old figures are worse than none."""
+    """One GPU now. Of one that is not up there are no `values`, `processes` or `mig`: old figures are worse than none."""
 
     identity: GpuIdentity
     up: bool
@@ -93,7 +94,8 @@ class Gpu:
     """Also of a GPU that is down: how long ago anything was heard of it."""
     values: Mapping[str, float] = field(default_factory=dict)
     """`memory_used_bytes`, `sm_clock_ratio`, …: every name is in `agent.exporter.gpus`. Includes the driver's own counters."""
-    processes: tuple[GpuProcess, ...] = ()
+    processes: tuple[GpuProcess, ...] | None = None
+    """None when it is not known who is there."""
     mig: tuple[MigInstance, ...] = ()
     clock_event_seconds: Mapping[str, float] = field(default_factory=dict)
     """Seconds per clock event reason, since the agent started; empty while the device never told its reasons."""

@@ -121,7 +121,7 @@ def view(record: GpuRecord, now_s: float, table: XidTable, driver_version: str) 
         reason=reason,
         sample_age_s=age_s,
         values=values,
-        processes=() if fresh is None else fresh.processes,
+        processes=None if fresh is None else fresh.processes,
         mig=() if fresh is None else fresh.mig,
         clock_event_seconds={} if clocks.active is None else clocks.seconds,
         clock_event_transitions={} if clocks.active is None else clocks.transitions,

@@ -37,7 +37,7 @@ def text_of(holdings: Holdings) -> str:
     info: dict[str, float] = {}
     memory: dict[str, float] = {}
     for id_, gpu in ids:
-        for process in gpu.processes:
+        for process in gpu.processes or ():
             whose = known.get(process.pid)
             if whose is None:
                 continue
@@ -57,7 +57,10 @@ def _owner_labels(whose: Owner) -> dict[str, str]:
 
 
 def _strangers(gpu: Gpu, known: Mapping[int, Owner]) -> int | None:
-    """Processes of no replica; None when not one of those listed can be seen, as in a container with its own pids."""
+    """Processes of no replica; None when nobody told who is there, or when not one of those listed can be seen, as in a
+    container with its own pids."""
+    if gpu.processes is None:
+        return None
     pids = {process.pid for process in gpu.processes}
     seen = [known[pid] for pid in pids if pid in known]
     if pids and not seen:

@@ -53,7 +53,7 @@ class SampleFact(_Fact):
     up: bool
     reason: str
     values: Annotated[dict[str, Value], Field(max_length=VALUES_MAX)] = {}
-    processes: Annotated[tuple[Process, ...], Field(max_length=PROCESSES_MAX)] = ()
+    processes: Annotated[tuple[Process, ...], Field(max_length=PROCESSES_MAX)] | None = None
     mig: Annotated[tuple[_Instance, ...], Field(max_length=INSTANCES_MAX)] = ()
 
     def sample(self, at_s: float) -> GpuSample:
@@ -63,7 +63,7 @@ class SampleFact(_Fact):
             up=self.up,
             reason=self.reason,
             values=self.values,
-            processes=tuple(GpuProcess(*process) for process in self.processes),
+            processes=None if self.processes is None else tuple(GpuProcess(*each) for each in self.processes),
             mig=tuple(MigInstance(**{**dict(each), "uuid": GpuUuid(each.uuid)}) for each in self.mig),
         )
 

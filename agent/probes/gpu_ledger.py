@@ -110,7 +110,7 @@ class GpuLedger:
         instance = next((each for each in seen.mig if each.uuid == gpu), None)
         return tuple(
             process.pid
-            for process in seen.processes
+            for process in seen.processes or ()
             if instance is None
             or (process.gpu_instance, process.compute_instance) == (instance.gpu_instance, instance.compute_instance)
         )

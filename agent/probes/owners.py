@@ -91,7 +91,7 @@ class OwnerWatch:
         """Look for ever."""
         while True:
             gpus = tuple(gpu for gpu in self.gpus() if gpu.up)
-            pids = frozenset(process.pid for gpu in gpus for process in gpu.processes)
+            pids = frozenset(process.pid for gpu in gpus for process in gpu.processes or ())
             few = len(pids) <= PIDS_ON_LOOP_MAX
             self.newest = Holdings(gpus, self._look(pids) if few else await asyncio.to_thread(self._look, pids))
             await self.clock.sleep(LOOK_INTERVAL_S)

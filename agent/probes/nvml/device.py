@@ -11,7 +11,7 @@ import pynvml
 from agent.core.worker_words import EXIT_WITHOUT_DRIVER
 from agent.probes.nvml.codes import DEVICE_DOWN, DRIVER_GONE, HANDLE_STALE, reason_of
 from agent.probes.nvml.ending import Ending
-from agent.probes.nvml.events import EventListener
+from agent.probes.nvml.events import EventListener, address_of
 from agent.probes.nvml.gpm import SmActivity
 from agent.probes.nvml.mig import Slice, processes, slice_facts, slices
 from agent.probes.nvml.reader import Handle, Reader, call, text
@@ -34,7 +34,8 @@ class Device:
     ending: Ending
     uuid: str = ""
     _handle: Handle | None = None
-    _listening: bool = False
+    _listening_to: Handle | None = None
+    """The handle that is registered for events. Another registration of the same one could tell each event twice."""
     _ticks: int = 0
     _slices: tuple[Slice, ...] = ()
     _activity: SmActivity = field(default_factory=SmActivity)
@@ -56,8 +57,7 @@ class Device:
         try:
             if self._handle is None:
                 self._open()
-            if not self._listening:
-                self._listening = self.events.register(self.index, self.uuid, self._handle)
+            self._listen()
             self._sample()
             if self._ticks % SLOW_EVERY == 0:
                 self._describe()
@@ -77,7 +77,17 @@ class Device:
             handle = pynvml.nvmlDeviceGetHandleByIndex(self.index)
             self.uuid = text(pynvml.nvmlDeviceGetUUID(handle))
             self._handle = handle
-        self._slices = slices(self._handle)  # before the first sample, which without them would tell of no instances
+        self._look_for_slices()  # before the first sample, which without them would tell of no instances
+
+    def _listen(self) -> None:
+        if self._listening_to is None or address_of(self._listening_to) != address_of(self._handle):
+            registered = self.events.register(self.index, self.uuid, self._handle)
+            self._listening_to = self._handle if registered else None
+
+    def _look_for_slices(self) -> None:
+        """Those that could not be asked for just now stay."""
+        found = slices(self._handle)
+        self._slices = self._slices if found is None else found
 
     def _sample(self) -> None:
         """The fast readings; a handle that gave 999 for one of them is asked for anew before the next sample."""
@@ -93,13 +103,13 @@ class Device:
             mig=slice_facts(self._slices),
         )
         if self._fast.handle_doubtful:
-            self._handle, self._listening = None, False
+            self._handle = None
 
     def _describe(self) -> None:
         """The slow readings, after the first sample: a slow call that hangs must not hide that the fast ones work."""
         if self._handle is None:
             return
-        self._slices = slices(self._handle)
+        self._look_for_slices()
         say(
             kind="info",
             gpu=self.index,
@@ -125,7 +135,7 @@ class Device:
 
     def _close(self) -> None:
         """Drop the handle and all that was learnt through it: after a reset, or a change of MIG mode, more may work."""
-        self._handle, self._listening, self._slices, self._ticks = None, False, (), 0
+        self._handle, self._listening_to, self._slices, self._ticks = None, None, (), 0
         try:
             self._activity.forget()
         except pynvml.NVMLError as error:

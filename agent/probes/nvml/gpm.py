@@ -31,14 +31,10 @@ class SmActivity:
             self._supported = _is_supported(handle)
         if not self._supported:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        if self._older is None:
-            self._older = pynvml.nvmlGpmSampleAlloc()
-            pynvml.nvmlGpmSampleGet(handle, self._older)
-            return {}
         if self._newer is None:
             self._newer = pynvml.nvmlGpmSampleAlloc()
         pynvml.nvmlGpmSampleGet(handle, self._newer)
-        values = _compare(self._older, self._newer)
+        values = {} if self._older is None else _compare(self._older, self._newer)
         self._older, self._newer = self._newer, self._older
         return values
 

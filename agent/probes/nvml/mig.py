@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pynvml
 
 from agent.core.worker_words import PROCESSES_MAX
-from agent.probes.nvml.codes import DEVICE_DOWN, DRIVER_GONE
+from agent.probes.nvml.codes import DEVICE_DOWN, DRIVER_GONE, UNSUPPORTED
 from agent.probes.nvml.reader import Handle, is_blank, text
 
 INSTANCES_MAX = 16
@@ -27,8 +27,11 @@ class Slice:
     profile: str
 
 
-def slices(handle: Handle) -> tuple[Slice, ...]:
-    """Every instance; empty outside MIG mode and on devices without it. Raises `NVMLError` when the device is gone."""
+def slices(handle: Handle) -> tuple[Slice, ...] | None:
+    """Every instance; empty outside MIG mode and on devices without it, None when the driver gave no answer.
+
+    Raises `NVMLError` when the device is gone.
+    """
     try:
         mode, _pending = pynvml.nvmlDeviceGetMigMode(handle)
         if mode != pynvml.NVML_DEVICE_MIG_ENABLE:
@@ -38,7 +41,7 @@ def slices(handle: Handle) -> tuple[Slice, ...]:
     except pynvml.NVMLError as error:
         if error.value in FATAL:
             raise
-        return ()
+        return () if error.value in UNSUPPORTED else None
 
 
 def slice_facts(found: Iterable[Slice]) -> list[dict[str, object]]:
@@ -55,14 +58,17 @@ def slice_facts(found: Iterable[Slice]) -> list[dict[str, object]]:
     ]
 
 
-def processes(handle: Handle) -> list[list[int | None]]:
-    """[pid, memory bytes, GPU instance, compute instance] of at most `PROCESSES_MAX` processes, most memory first."""
+def processes(handle: Handle) -> list[list[int | None]] | None:
+    """[pid, memory bytes, GPU instance, compute instance] of at most `PROCESSES_MAX` processes, most memory first.
+
+    None when the driver gave no answer: that is not the same as no process.
+    """
     try:
         found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
     except pynvml.NVMLError as error:
         if error.value in FATAL:
             raise
-        return []
+        return None
     ranked = sorted(found, key=lambda each: each.usedGpuMemory or 0, reverse=True)[:PROCESSES_MAX]
     return [
         [

@@ -144,7 +144,7 @@ async def test_one_hung_gpu_costs_only_its_own_values(watching, until, hang):
         await asyncio.sleep(2 * IMPATIENT.silence_s / 3)
         assert watched.up() == [1, 1, 0, 1]
         hung = watched.gpus()[2]
-        assert (hung.reason, hung.values, hung.processes) == ("stale", {}, ())
+        assert (hung.reason, hung.values, hung.processes) == ("stale", {}, None)
         assert hung.sample_age_s > 3
         assert watched.ledger.why_unfit(hung.uuid) == "it is not up: stale"
         watched.host.state.emit_xid(1, 31)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -182,6 +183,10 @@ def test_one_process_in_two_mig_instances_is_one_series_with_the_sum():
 
 def test_where_no_process_can_be_looked_at_strangers_are_not_called_zero():
     assert "gpu_foreign_processes" not in page_of((gpu(0, GpuProcess(10, 1)),), {})
+
+
+def test_where_the_driver_did_not_tell_of_processes_strangers_are_not_called_zero():
+    assert page_of((replace(gpu(0), processes=None),), {}) == "\n"
 
 
 def test_the_text_is_put_together_once_per_look():
