@@ -1,7 +1,8 @@
 """Reads NVIDIA's error lines in the kernel log, as /dev/kmsg gives them.
 
 The log tells what NVML's events cannot: Xids from before the worker started, and those of a driver too dead to answer.
-One record is `priority,sequence,microseconds since boot,flags;text` (Documentation/ABI/testing/dev-kmsg).
+One record is `priority,sequence,microseconds since boot,flags;text` (Documentation/ABI/testing/dev-kmsg). Programs can write
+there as well, an echo of an old error for instance; the kernel alone can write under facility 0, which is checked.
 """
 
 import re
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 
 XID_MAX = 999
 """NVIDIA's catalogue ends below 200; a larger number is a broken line, and must not become a series."""
-_RECORD = re.compile(r"\d+,(?P<sequence>\d+),(?P<at_us>\d+),[^;]*;(?P<text>[^\n]*)")
+FACILITY_SHIFT, FACILITY_KERNEL = 3, 0
+"""The priority's upper bits say who speaks."""
+_RECORD = re.compile(r"(?P<priority>\d+),(?P<sequence>\d+),(?P<at_us>\d+),[^;]*;(?P<text>[^\n]*)")
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?(?P<pci>[0-9a-fA-F:.]+)\): (?P<xid>\d+)")
 _PCI = re.compile(r"(?:(?P<domain>[0-9a-f]{4,8}):)?(?P<bus>[0-9a-f]{2}):(?P<device>[0-9a-f]{2})(?:\.\d)?")
 
@@ -21,7 +24,7 @@ class KernelRecord:
     sequence: int
     """Grows by one per record from boot on: a place to read on from."""
     at_s: float
-    """Seconds since boot, on the clock that is monotonic in every process."""
+    """Seconds since boot by the kernel's own clock, which runs up to seconds a day ahead of or behind the monotonic one."""
     text: str
 
 
@@ -35,9 +38,9 @@ class KernelXid:
 
 
 def parse_record(raw: str) -> KernelRecord | None:
-    """The first line of a record; None when it is none."""
+    """The first line of a record of the kernel's; None for anything else."""
     found = _RECORD.match(raw)
-    if found is None:
+    if found is None or int(found["priority"]) >> FACILITY_SHIFT != FACILITY_KERNEL:
         return None
     return KernelRecord(sequence=int(found["sequence"]), at_s=int(found["at_us"]) / 1e6, text=found["text"])
 

@@ -23,14 +23,12 @@ from agent.core.kernel_log import KernelRecord, KernelXid, normal_pci_bus_id, xi
 from agent.core.xid import XidTable
 from agent.core.xid_history import Sighting, Witness, XidHistory
 from agent.probes.gpu_facts import DriverFact, EccFact, Fact, InfoFact, SampleFact, TroubleFact, XidFact
-from agent.probes.gpu_memory import GpuMemory, RememberedGpu
+from agent.probes.gpu_memory import ORPHANS_MAX, GpuMemory, RememberedGpu, RememberedXid
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.vocabulary import UNFIT_FROM, GpuAction, GpuUuid
 
 log = logger(__name__)
-ORPHANS_MAX = 64
-"""Xids from the kernel log whose GPU has not told its bus id yet."""
 COUNTING_S_MAX = 5.0
 """After NVML counted them, every GPU speaks within a second; one that hangs from the start must not hold up the host."""
 _SEVERITY = {action: rank for rank, action in enumerate(GpuAction)}
@@ -184,11 +182,15 @@ class GpuLedger:
                 for record in self._records.values()
                 if record.identity.pci_bus_id
             ),
+            orphans=tuple(
+                RememberedXid(pci_bus_id=told.pci_bus_id, xid=told.xid, at_s=at_s) for told, at_s in self._orphans
+            ),
         )
 
     def recall(self, memory: GpuMemory) -> None:
         """Start from what a former agent of this boot remembered; what this one knows better stays as it is."""
         self.kernel_sequence = max(self.kernel_sequence, memory.kernel_sequence)
+        self._orphans = self._orphans or [(KernelXid(each.pci_bus_id, each.xid), each.at_s) for each in memory.orphans]
         for each in memory.gpus:
             if each.uuid in self._records:
                 continue
@@ -209,10 +211,10 @@ class GpuLedger:
     def _describe(self, fact: InfoFact) -> None:
         now_s, identity = self.clock.monotonic_s(), fact.identity()
         key = self._key(fact.gpu, fact.uuid)
-        if self._records[key].identity != identity:
-            self.revision += 1
+        is_new = self._records[key].identity != identity
         self._records[key] = described(self._records[key], identity, fact.values, now_s)
         adopted = [(told, at_s) for told, at_s in self._orphans if self._key_at(told.pci_bus_id) == key]
+        self.revision += is_new or bool(adopted)
         self._orphans = [each for each in self._orphans if each not in adopted]
         for told, at_s in adopted:
             self._sight(key, Sighting(told.xid, at_s, Witness.KERNEL_LOG))

@@ -18,6 +18,8 @@ from agent.core.xid_history import TIMES_MAX
 from chassis.logs import logger
 
 log = logger(__name__)
+ORPHANS_MAX = 64
+"""Xids from the kernel log whose GPU has not told its bus id yet."""
 Xid = Annotated[int, Field(ge=1, le=XID_MAX)]
 
 
@@ -34,6 +36,16 @@ class RememberedGpu(BaseModel):
     cleared_s: float = 0.0
 
 
+class RememberedXid(BaseModel):
+    """An error from the kernel log whose GPU was not known yet: the log will not tell of it again."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    pci_bus_id: str
+    xid: Xid
+    at_s: float
+
+
 class GpuMemory(BaseModel):
     """The whole memory."""
 
@@ -43,6 +55,7 @@ class GpuMemory(BaseModel):
     kernel_sequence: int = -1
     """Newest record of the kernel log that was taken; -1: none."""
     gpus: Annotated[tuple[RememberedGpu, ...], Field(max_length=64)] = ()
+    orphans: Annotated[tuple[RememberedXid, ...], Field(max_length=ORPHANS_MAX)] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class WorkerLife:
     def renew(self) -> None:
         """End the worker and start another at once: handles from before a reset can crash the old one."""
         self._renewing = True
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
         self._change()
 

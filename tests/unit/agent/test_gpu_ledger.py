@@ -241,6 +241,16 @@ def test_a_restart_forgets_no_open_xid_and_finds_no_old_one_anew(told):
     assert (after.gpus()[0].xid_counts[48], after.ledger.program_faults("GPU-0")) == (0, 0)
 
 
+def test_a_restart_keeps_the_xid_of_a_gpu_that_was_not_known_yet(told):
+    told.logs(48, bus="18")
+    after = Told()
+    after.ledger.recall(told.ledger.memory("boot"))
+    after.sample(0)
+    after.info(0, bus="18")
+    assert after.gpus()[0].recommended_action is GpuAction.RESET_GPU
+    assert after.ledger.memory("boot").orphans == ()
+
+
 def test_a_restart_after_a_reset_does_not_call_for_another(told):
     told.sample(0)
     told.info(0)

@@ -60,6 +60,12 @@ def test_what_is_no_record_is_none(raw):
     assert parse_record(raw) is None
 
 
+@pytest.mark.parametrize("priority", [8, 12, 30])
+def test_what_a_program_wrote_into_the_log_is_no_record_of_the_kernel(priority):
+    assert parse_record(f"{priority},339,5140900,-;{FELL}") is None
+    assert parse_record(f"{priority % 8},339,5140900,-;{FELL}") is not None
+
+
 @pytest.fixture
 async def followed(tmp_path):
     """A log (a pipe that behaves like one), its writing end, and the records that were told."""
