@@ -26,7 +26,7 @@ from agent.journal import FileJournal
 from agent.journal_keeper import JournalKeeper
 from agent.line_parts import build_sync
 from agent.machine_orders import MachineOrders
-from agent.machine_parts import build_machine, machine_policy
+from agent.machine_parts import build_machine, driver_to_release, machine_policy
 from agent.medic import HealerTools
 from agent.orders import ControllerTime, OrderDesk
 from agent.outlook import Outlook, build_outlook
@@ -248,7 +248,7 @@ def _build_desk(world: _World, body: _Body) -> OrderDesk:
             board=body.board,
             places=body.places,
             memory=body.journal,
-            driver=body.gpus,
+            driver=driver_to_release(world.settings, body.gpus),
             clock=world.clock,
         ),
         board=body.board,

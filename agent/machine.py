@@ -13,7 +13,7 @@ the real one, one that only rehearses, and, for simulated GPUs, the simulator's 
 import asyncio
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +106,17 @@ class RehearsedMachine:
     async def reboot(self) -> None:
         """Raises `MachineError` that names the command."""
         raise _rehearsal(REBOOT_ARGV)
+
+
+class WatchedDriver:
+    """`GpuDriver` of a rehearsal: nothing is reset, so no GPU is let out of sight."""
+
+    def released(self) -> AbstractAsyncContextManager[None]:
+        """As if."""
+        return nullcontext()
+
+    def reset_done(self, gpu: GpuUuid | None) -> None:
+        """Never told: a rehearsed reset fails."""
 
 
 def _about(gpu: GpuUuid, argv: tuple[str, ...]) -> tuple[str, ...]:

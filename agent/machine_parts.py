@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from agent.machine import RESET_ARGV, HostMachine, RehearsedMachine
+from agent.machine import RESET_ARGV, HostMachine, RehearsedMachine, WatchedDriver
 from agent.machine_orders import MachinePolicy
-from agent.ports import Machine
+from agent.ports import GpuDriver, Machine
 from agent.settings import AgentSettings
 from agent.simulated_gpus.machine import SimulatedMachine
 from chassis.clock import Clock
@@ -18,6 +18,11 @@ def machine_policy(settings: AgentSettings) -> MachinePolicy:
         permitted=frozenset(kind for kind, allowed in switches.items() if allowed),
         per_day_max=settings.machine_orders_per_day,
     )
+
+
+def driver_to_release(settings: AgentSettings, driver: GpuDriver) -> GpuDriver:
+    """Who lets go of the driver before a reset; nobody before one that is only rehearsed."""
+    return WatchedDriver() if settings.machine_dry_run else driver
 
 
 def build_machine(settings: AgentSettings, environment: Mapping[str, str], clock: Clock) -> Machine:

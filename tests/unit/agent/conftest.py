@@ -41,6 +41,7 @@ class Gpus:
     def __init__(self) -> None:
         self.known = self.has_driver = True
         self.gpus, self.unfit, self.pids, self.held, self.reset = (A, B), {A: "needs a reset"}, (), True, []
+        self.releases = 0
         self.slices: dict[GpuUuid, GpuUuid] = {}
 
     def present(self):
@@ -61,6 +62,7 @@ class Gpus:
     @asynccontextmanager
     async def released(self):
         self.held = False
+        self.releases += 1
         yield
         self.held = True
 

@@ -7,7 +7,7 @@ import pytest
 from agent.core.fencing import Circumstances, Execute, MachineTarget, Refuse, Target, judge
 from agent.core.receipts import DAY_S, INTERRUPTED, REBOOTED
 from agent.errors import JournalError
-from agent.machine import RehearsedMachine
+from agent.machine import RehearsedMachine, WatchedDriver
 from agent.machine_orders import MachinePolicy
 from agent.ports import ReplicaSpec
 from chassis.clock import SystemClock
@@ -221,9 +221,10 @@ async def test_a_simulated_host_comes_back_while_the_agent_lives(make_rig):
 # ── a rehearsal ───────────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_a_rehearsal_goes_through_every_guard_and_touches_nothing(make_rig):
     rig = await make_rig()
-    rig.orders.machine = RehearsedMachine()
+    rig.orders.machine, rig.orders.driver = RehearsedMachine(), WatchedDriver()
     reset = await rig.final(rig.offer("a", OrderKind.RESET_GPU, A))
     assert (reset.status, reset.executions) == (ReceiptStatus.FAILED, 1)
+    assert rig.gpus.releases == 0  # every GPU stays in sight
     assert reset.detail == f"rehearsal only: would run nvidia-smi --gpu-reset -i {A}"
     reboot = await rig.final(rig.offer("b", OrderKind.REBOOT_HOST))
     assert reboot.detail == "rehearsal only: would run systemctl reboot"

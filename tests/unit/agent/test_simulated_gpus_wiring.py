@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.machine import HostMachine, RehearsedMachine
-from agent.machine_parts import build_machine
+from agent.machine import HostMachine, RehearsedMachine, WatchedDriver
+from agent.machine_parts import build_machine, driver_to_release
 from agent.parts import gpu_sources
 from agent.settings import AgentSettings
 from agent.simulated_gpus.machine import SimulatedMachine
@@ -30,6 +30,13 @@ def settings(tmp_path: Path, **chosen: object) -> AgentSettings:
 )
 def test_the_machine_is_as_real_as_its_gpus(tmp_path: Path, chosen: dict[str, object], machine: type) -> None:
     assert type(build_machine(settings(tmp_path, **chosen), ENVIRONMENT, ManualClock())) is machine
+
+
+@pytest.mark.parametrize("rehearsed", [True, False])
+def test_a_rehearsal_lets_no_gpu_out_of_sight(tmp_path: Path, rehearsed: bool) -> None:
+    watch = WatchedDriver()
+    driver = driver_to_release(settings(tmp_path, machine_dry_run=rehearsed), watch)
+    assert (driver is watch) is not rehearsed
 
 
 def test_the_worker_is_shown_the_simulated_library_before_any_other(tmp_path: Path) -> None:
