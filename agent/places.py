@@ -94,7 +94,8 @@ class GpuPlaces:
         if had and not devices and self.fitness.has_driver:
             return hold(had, devices)  # a driver that shows nothing is no reason to start without a GPU
         here = all(gpu in self.fitness.present() for gpu in had)
-        return place(had, devices, self.per_replica) if afresh or not had or not here else hold(had, devices)
+        too_few = len(had) < self.per_replica
+        return place(had, devices, self.per_replica) if afresh or too_few or not here else hold(had, devices)
 
     def _devices(self, board: Board, unit: Unit) -> list[Device]:
         """A slot that is claimed may be about to start: two that start side by side must not choose the same GPU."""

@@ -1,6 +1,7 @@
 """Orders about one replica, carried out: each ends in a result, whatever happens to the replica meanwhile."""
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 from agent.actuator import Actuator
@@ -12,6 +13,9 @@ from agent.errors import ReplicaControlError, ReplicaRuntimeError
 from agent.places import GpuPlaces
 from contracts.agent_api import Order
 from contracts.vocabulary import OrderKind, ProfileId, ReplicaId, ReplicaState
+
+GRACE_S_MAX = 60.0
+"""What is ordered beyond it is not granted: a hung replica is down for all of its grace, and no reflex gets at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,11 @@ class ReplicaOrders:
     async def _carry_out(self, order: Order, unit: Unit) -> Result:
         replica = unit.spec.replica
         if order.kind is OrderKind.RESTART:
-            return await self._restart(unit, order.grace_s)
+            return await self._restart(unit, _grace_s(order))
         if order.kind is OrderKind.START_REPLICA:
             return await self._start(unit, order.profile)
         if order.kind is OrderKind.STOP_REPLICA:
-            await self.actuator.stop(replica, order.grace_s, state=ReplicaState.STOPPED, reason="ordered")
+            await self.actuator.stop(replica, _grace_s(order), state=ReplicaState.STOPPED, reason="ordered")
             return done()
         return await self._switch(replica, order.profile)
 
@@ -118,3 +122,8 @@ class ReplicaOrders:
         if unit.health.state is ReplicaState.READY:
             return done()
         return failed(f"{unit.health.state.value}: {unit.health.reason}")
+
+
+def _grace_s(order: Order) -> float:
+    """Within bounds, whatever was ordered; what is no number is none."""
+    return max(0.0, min(order.grace_s, GRACE_S_MAX)) if math.isfinite(order.grace_s) else 0.0

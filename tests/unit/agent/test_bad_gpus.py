@@ -217,6 +217,13 @@ async def test_a_replica_that_lives_on_a_bad_gpu_is_left_to_the_controller(rig):
     assert rig.kinds() == []
 
 
+async def test_a_replica_that_needs_more_gpus_than_it_had_gets_them_at_its_next_start(rig):
+    rig.places.per_replica = 2
+    rig.runtime.crash(FIRST)
+    await rig.until(lambda unit: unit.generation == 2)
+    assert rig.unit.spec.gpus == (A, B)
+
+
 async def test_a_silent_driver_withholds_the_restart_of_what_had_a_gpu(rig):
     rig.gpus.known = False
     rig.runtime.crash(FIRST)

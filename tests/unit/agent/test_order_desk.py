@@ -1,6 +1,7 @@
 """The order desk over the simulated runtime: journaled before executed, one hand per replica."""
 
 import asyncio
+import math
 
 import pytest
 
@@ -16,7 +17,7 @@ from agent.orders import ControllerTime, OrderDesk
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
 from agent.reflexes import ReflexLog
-from agent.replica_orders import ReplicaOrders
+from agent.replica_orders import GRACE_S_MAX, ReplicaOrders
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import ManualClock, SystemClock
 from contracts.agent_api import ORDER_LIFE_S_MAX, Order
@@ -178,3 +179,22 @@ def test_controller_time_goes_on_from_its_last_word():
     time.heard(1000.0)
     clock.advance(2.5)
     assert time.now_unix_s() == 1002.5
+
+
+@pytest.mark.parametrize(("ordered_s", "granted_s"), [(1e9, GRACE_S_MAX), (-1.0, 0.0), (math.nan, 0.0), (2.5, 2.5)])
+async def test_a_controller_that_is_wrong_cannot_keep_a_hung_replica_down(
+    rig, wait_until_async, monkeypatch, ordered_s, granted_s
+):
+    asked = []
+    restart = rig.runtime.restart
+
+    async def restart_and_tell(spec, grace_s):
+        asked.append(grace_s)
+        return await restart(spec, grace_s)
+
+    monkeypatch.setattr(rig.runtime, "restart", restart_and_tell)
+    rig.desk.deliver(order(rig, "a", OrderKind.START_REPLICA))
+    await final(rig, wait_until_async, "a")
+    rig.desk.deliver(order(rig, "b", OrderKind.RESTART, generation=1, grace_s=ordered_s))
+    assert (await final(rig, wait_until_async, "b")).status is ReceiptStatus.DONE
+    assert asked == [granted_s]
