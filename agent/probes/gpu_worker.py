@@ -27,6 +27,8 @@ log = logger(__name__)
 WORKER_ARGV = (sys.executable, "-m", "agent.probes.nvml")
 ABANDONED_MAX = 3
 """Each costs 15 MB that only the driver, or a reboot, gives back."""
+LOG_BYTES_MAX = 1_000_000
+"""A crash is 2 kB of it, and a worker that crashes at once does so every minute."""
 RELEASE_S_MAX = 6.0
 """Longest wait for a worker to let go of the driver: grace, kill, and a little."""
 
@@ -176,7 +178,7 @@ class WorkerLife:
             worker = await spawn_child(
                 self.argv,
                 env=self.env,
-                log_path=self.log_path,
+                log_path=self._log_now(),
                 stdin_pipe=True,
                 stdout_pipe=True,
                 death_signal=signal.SIGTERM,
@@ -197,6 +199,18 @@ class WorkerLife:
             return WorkerEnd.NO_DRIVER
         log.warning("gpu_worker_crashed", exit_code=code)
         return WorkerEnd.CRASHED
+
+    def _log_now(self) -> Path:
+        """Where the next worker complains: the log, emptied when it is large; nowhere on a disk that takes nothing."""
+        try:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
+            with self.log_path.open("ab") as file:
+                if file.tell() > LOG_BYTES_MAX:
+                    file.truncate(0)
+        except OSError as error:
+            log.warning("gpu_worker_log_lost", error=repr(error))
+            return Path(os.devnull)
+        return self.log_path
 
     async def _listen(self, worker: asyncio.subprocess.Process) -> WorkerEnd:
         """Hand on its lines until it ends, or should be ended."""

@@ -16,7 +16,7 @@ from agent.degradation import Degradations
 from agent.exporter.gpu_table import ROWS
 from agent.probes.gpu import GpuSources, GpuWatch
 from agent.probes.gpu_memory import GpuMemoryFile
-from agent.probes.gpu_worker import Patience, WorkerEnd
+from agent.probes.gpu_worker import LOG_BYTES_MAX, Patience, WorkerEnd
 from agent.probes.nvml.fields import FAST_FIELDS, STABLE_ID_MAX
 from agent.simulated_gpus.faults import Fault, FaultName, heal, inject
 from agent.simulated_gpus.state import MIB, SimulatedProcess
@@ -296,6 +296,22 @@ async def test_a_driver_without_gpus_says_so_and_is_looked_at_again(watching, un
         await until(lambda: watched.workers.ends_total[WorkerEnd.NO_DRIVER] >= 2, "it is looked at again")
         assert total_ends(watched) == watched.workers.ends_total[WorkerEnd.NO_DRIVER]
         assert (watched.ledger.known, watched.ledger.has_driver, watched.ledger.present()) == (True, True, ())
+
+
+async def test_a_disk_that_takes_no_log_costs_the_log_and_no_sight(watching, until, tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    async with watching(2) as watched:
+        watched.workers.log_path = tmp_path / "file" / "nvml.log"
+        await until(lambda: watched.up() == [1, 1], "both are up")
+        assert total_ends(watched) == 0
+
+
+async def test_workers_that_complain_again_and_again_fill_no_disk(watching, until, tmp_path):
+    log = tmp_path / "nvml.log"
+    log.write_bytes(b"x" * (LOG_BYTES_MAX + 1))
+    async with watching(1) as watched:
+        await until(lambda: watched.up() == [1], "it is up")
+        assert log.stat().st_size <= LOG_BYTES_MAX
 
 
 @pytest.mark.parametrize("how", ["SIGSEGV", "SIGKILL"])
