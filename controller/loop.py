@@ -26,14 +26,16 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from chassis.clock import Clock
 from chassis.logs import logger
-from contracts.vocabulary import Region
-from controller.core.actuation import Published
+from contracts.agent_api import Receipt
+from contracts.vocabulary import HostId, Region
 from controller.core.capacity import RegionLoad
+from controller.core.facts import Published
 from controller.core.findings import Finding
 from controller.core.fleet import Fleet, TrafficIntent
 from controller.core.gateways import GatewayObservation, GatewayPlan
 from controller.core.policy import Policy
 from controller.core.signals import Trust
+from controller.core.story import OpenOrder
 from controller.core.telemetry import SignalSample, SourceDown
 from controller.core.tick import Memory, Phases, TickInput, TickOutput, think
 from controller.core.traffic import clashing, keep_former, render_gateway_plans
@@ -187,7 +189,7 @@ class ControlLoop:
             fleet=self._fleet.fleet(),
             sample=sample.result(),
             gateways=gateways.result(),
-            receipts=self._replicas.receipts(),
+            receipts=from_addressees(self._replicas.receipts(), journal.orders),
             journal=journal,
             published=self._published,
         )
@@ -314,6 +316,14 @@ class ControlLoop:
             paused=paused,
             actions_open=output.actions_open,
         )
+
+
+def from_addressees(
+    receipts: tuple[tuple[HostId, Receipt], ...], orders: tuple[OpenOrder, ...]
+) -> tuple[tuple[HostId, Receipt], ...]:
+    """Without what a host says about another's order: the keys of one action differ only in the target that each names."""
+    addressees = {issued.order.key: issued.host for issued in orders}
+    return tuple((host, receipt) for host, receipt in receipts if addressees.get(receipt.key, host) == host)
 
 
 def _after(published: Published, confirmation: Confirmation) -> Published:

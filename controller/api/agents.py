@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from chassis.auth import Role
-from contracts.agent_api import CredentialGrant, SyncRequest, SyncResponse
+from contracts.agent_api import CredentialGrant, HostReport, SyncRequest, SyncResponse
 from contracts.metric_names import LABEL_HOST, LABEL_REGION, LABEL_REPLICA
 from contracts.serving_api import Problem
 from contracts.vocabulary import HostId, ReplicaState
@@ -45,6 +45,13 @@ async def sync(host: AgentHost, body: SyncRequest, parts: Parts) -> SyncResponse
             "the report is about another host",
             field="report.host",
             fix=f"send it to the path of {body.report.host}",
+        )
+    if not speaks_for_itself(body.report):
+        raise problem(
+            422,
+            "the report names replicas of another host",
+            field="report.replicas",
+            fix=f"replicas and free slots of this host are called {host}-<slot>",
         )
     answer = await parts.agents.sync(body)
     match answer:
@@ -127,6 +134,13 @@ async def discover_agents(parts: Parts) -> list[TargetGroup]:
         )
         for host in parts.fleet.fleet().hosts
     ]
+
+
+def speaks_for_itself(report: HostReport) -> bool:
+    """Whether every replica and free slot is called `<host>-<slot>`, so that no host can stand in for another's replica."""
+    named = (*(replica.replica for replica in report.replicas), *report.free_slots)
+    parts = (name.rpartition("-") for name in named)
+    return all(owner == report.host and slot.isdecimal() for owner, _, slot in parts)
 
 
 def scrape_target(address: str, port: int) -> str:

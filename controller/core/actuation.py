@@ -5,11 +5,9 @@ to an order is Unknown: then the fleet is asked instead (has the incarnation cha
 decides. Orders carry keys made from the action's id, so a new leader that offers them again repeats nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from contracts.agent_api import Receipt
-from contracts.vocabulary import HostId, OrderKey, ReceiptStatus, Region, ReplicaId, ReplicaState
+from contracts.vocabulary import ReceiptStatus, Region, ReplicaId, ReplicaState
 from controller.core.actions import (
     Action,
     ActionRecord,
@@ -25,42 +23,17 @@ from controller.core.actions import (
     SwitchProfile,
     Verdict,
 )
-from controller.core.fleet import Fleet, Host, TrafficIntent
+from controller.core.facts import Facts, Published
+from controller.core.fleet import TrafficIntent
 from controller.core.gateways import GatewayObservation
-from controller.core.ledger import hosts_of, taken_from
+from controller.core.ledger import taken_from
 from controller.core.orders import key_of, orders_for
 from controller.core.policy import Policy
 from controller.core.story import OpenOrder
-from controller.core.telemetry import SourceDown
 from controller.core.traffic import cordoned, merged, row_of, rows_changed
 
 FINAL = frozenset({ReceiptStatus.DONE, ReceiptStatus.FAILED, ReceiptStatus.REFUSED})
 LOST = frozenset({ReceiptStatus.FAILED, ReceiptStatus.REFUSED})
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What the gateways were last told, and whether they said that they run it."""
-
-    version: str
-    intent: TrafficIntent
-    confirmed: bool
-    rejection: str = ""
-    """Why a gateway refused it; empty when none did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything observed that may move an action forward."""
-
-    now_unix_s: float
-    epoch: int
-    fleet: Fleet
-    receipts: Mapping[OrderKey, Receipt]
-    gateways: tuple[GatewayObservation | SourceDown, ...]
-    published: Published | None
-    """None until this leader has published once."""
-    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +160,7 @@ def _drain(record: ActionRecord, facts: Facts) -> Progress:
 
 def _drain_replica(action: Restart | ScaleIn, record: ActionRecord, facts: Facts) -> Progress:
     replica = facts.fleet.replica(action.replica)
-    if replica is None and not _is_heard(action.host, facts):
+    if replica is None and not facts.is_heard(action.host):
         if facts.now_unix_s < record.stage_deadline_unix_s:
             return Progress(record)
         detail = f"{action.host} did not report while it was draining"
@@ -258,14 +231,13 @@ def _state(record: ActionRecord, facts: Facts) -> State:
             return _started(action, record, facts)
         case ScaleIn() as action:
             replica = facts.fleet.replica(action.replica)
-            unlisted = replica is None and _is_heard(action.host, facts)
+            unlisted = replica is None and facts.is_heard(action.host)
             gone = unlisted or (replica is not None and replica.state is ReplicaState.STOPPED)
             return _or_lost(gone, "it never stopped", record, facts)
         case ResetGpu() as action:
             return _reset(action, record, facts)
         case RebootHost() as action:
-            rebooted = (host := _heard(action.host, facts)) is not None and host.boot_id != action.boot_id
-            return _or_lost(rebooted, "it did not come back under another boot", record, facts)
+            return _rebooted(action, record, facts)
         case Shift() as action:
             return _shifted(action, record, facts)
 
@@ -295,38 +267,15 @@ def _or_lost(is_done: bool, why: str, record: ActionRecord, facts: Facts) -> Sta
     """Done as the fleet shows it; else lost when the agent said so, or when nothing can come of the order any more."""
     if is_done:
         return Executed()
-    receipts = [facts.receipts[key] for key in record.order_keys if key in facts.receipts]
+    receipts = facts.answers(record)
     lost = next((receipt for receipt in receipts if receipt.status in LOST), None)
     if lost is not None:
         return Failed(f"the agent answered {lost.status}: {lost.refusal or lost.detail or 'no reason given'}")
     if facts.now_unix_s >= record.stage_deadline_unix_s:
         return Failed(f"{why} before its deadline")
-    if not receipts and _is_void(record, facts):
+    if not receipts and facts.is_void(record):
         return Failed(f"no answer from the agent, and {why}")
     return Wait()
-
-
-def _is_void(record: ActionRecord, facts: Facts) -> bool:
-    """True when an unanswered order can no longer be executed and a report younger than that shows no effect."""
-    void_unix_s = record.stage_unix_s + facts.policy.order_ttl_s
-    age_s = max((_report_age_s(host, facts) for host in hosts_of(record.action)), default=0.0)
-    return facts.now_unix_s - age_s > void_unix_s + facts.policy.order_ttl_s  # one more for what began just in time
-
-
-def _is_heard(host: HostId, facts: Facts) -> bool:
-    """Only a fresh report proves that something is gone: a new leader has at first none, and misses everything."""
-    return _heard(host, facts) is not None
-
-
-def _heard(host: HostId, facts: Facts) -> Host | None:
-    """The host by its fresh report; None when there is none."""
-    found = facts.fleet.host(host)
-    return found if found is not None and found.report_age_s <= facts.policy.report_age_s_max else None
-
-
-def _report_age_s(host: HostId, facts: Facts) -> float:
-    found = facts.fleet.host(host)
-    return found.report_age_s if found is not None else facts.policy.ready_within_s
 
 
 def _switched(action: SwitchProfile, record: ActionRecord, facts: Facts) -> State:
@@ -349,9 +298,9 @@ def _profile_state(ref: ReplicaRef, action: SwitchProfile, record: ActionRecord,
     receipt = facts.receipts.get(key_of(record.id, ref.replica))
     if replica is not None and replica.profile == action.after:
         return True, False
-    gone = _is_heard(ref.host, facts) if replica is None else replica.generation != ref.generation
+    gone = facts.is_heard(ref.host) if replica is None else replica.generation != ref.generation
     refused = receipt is not None and receipt.status in LOST
-    return False, gone or refused or (receipt is None and _is_void(record, facts))
+    return False, gone or refused or (receipt is None and facts.is_void(record))
 
 
 def _shifted(action: Shift, record: ActionRecord, facts: Facts) -> State:
@@ -371,7 +320,7 @@ def _shifted(action: Shift, record: ActionRecord, facts: Facts) -> State:
 # ── machines ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _look_once_more(action: MachineAction, record: ActionRecord, facts: Facts) -> Progress:
     """The order goes out only when a report made after the intent shows that nothing runs there."""
-    host = _heard(action.host, facts)
+    host = facts.heard(action.host)
     if host is None or facts.now_unix_s - host.report_age_s <= record.intended_unix_s:
         if facts.now_unix_s < record.stage_deadline_unix_s:
             return Progress(record)
@@ -391,10 +340,23 @@ def _reset(action: ResetGpu, record: ActionRecord, facts: Facts) -> State:
     The agent calls a reset failed when the GPU is unfit afterwards. It was tried all the same, and that is for verifying to
     judge; only one that was refused never happened.
     """
-    receipts = [facts.receipts[key] for key in record.order_keys if key in facts.receipts]
-    tried = [receipt for receipt in receipts if receipt.status in {ReceiptStatus.DONE, ReceiptStatus.FAILED}]
-    if tried:
-        return Executed(tried[0].detail)
+    for receipt in facts.answers(record):
+        if receipt.status is ReceiptStatus.DONE:
+            return Executed(receipt.detail)
+        if receipt.status is ReceiptStatus.FAILED:
+            return Executed(f"its agent calls it failed: {receipt.detail or 'no reason given'}")
     found = facts.fleet.gpu(action.gpu)
-    fit = found is not None and found[1].fit and _is_heard(action.host, facts) and _is_void(record, facts)
+    fit = found is not None and found[1].fit and facts.is_heard(action.host) and facts.is_void(record)
     return _or_lost(fit, "no reset was seen", record, facts)
+
+
+def _rebooted(action: RebootHost, record: ActionRecord, facts: Facts) -> State:
+    """It reports under another boot and calls it done: an agent that was merely started again reports under another one, too.
+
+    Without an answer, by that other boot alone, once the order has become void.
+    """
+    host, answers = facts.heard(action.host), facts.answers(record)
+    by_its_word = any(receipt.status is ReceiptStatus.DONE for receipt in answers)
+    is_back = host is not None and host.boot_id != action.boot_id
+    is_done = is_back and (by_its_word or (not answers and facts.is_void(record)))
+    return _or_lost(is_done, "it did not come back under another boot", record, facts)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from contracts.vocabulary import HostId, Region, ReplicaId, ReplicaState, SloId
+from contracts.vocabulary import GpuUuid, HostId, Region, ReplicaId, ReplicaState, SloId
 from controller.core.fitness import Unfit, Watches, watch_gpus
 from controller.core.fleet import Fleet, Replica
 from controller.core.policy import Policy
@@ -116,16 +116,18 @@ class Scene:
     fleet: Fleet
     signals: Signals
     slos: tuple[Slo, ...]
+    touched: frozenset[HostId] = frozenset()
+    """Hosts with an order of ours about the machine itself."""
 
 
 def detect(state: DetectionState, scene: Scene, policy: Policy) -> tuple[DetectionState, Detected]:
     """One pass: hard faults from the reports in every tick, soft ones whenever a block has closed."""
     if scene.signals.closed is not None:
         state = _judge_block(state, scene.signals.closed, scene.slos, policy)
-    watches, unfit = watch_gpus(state.gpus, scene.fleet, scene.now_unix_s, policy)
+    watches, unfit = watch_gpus(state.gpus, scene.fleet, scene.touched, scene.now_unix_s, policy)
     state = replace(state, gpus=watches)
     return state, Detected(
-        broken=tuple(_broken(scene, policy)),
+        broken=tuple(_broken(scene, unfit, policy)),
         silent=tuple(_silent(scene, policy)),
         unfit=unfit,
         alarms=tuple(Alarm(series, watch.onset_unix_s) for series, watch in state.watches.items() if watch.alarmed),
@@ -152,7 +154,8 @@ def is_alarm(evidence: tuple[float, ...], policy: Policy) -> bool:
 _DOWN = frozenset({ReplicaState.HUNG, ReplicaState.CRASHED, ReplicaState.QUARANTINED})
 
 
-def _broken(scene: Scene, policy: Policy) -> list[Broken]:
+def _broken(scene: Scene, unfit: tuple[Unfit, ...], policy: Policy) -> list[Broken]:
+    condemned = frozenset(each.gpu.uuid for each in unfit)
     found: list[Broken] = []
     for host in scene.fleet.hosts:
         if host.report_age_s > policy.report_age_s_max:
@@ -161,14 +164,19 @@ def _broken(scene: Scene, policy: Policy) -> list[Broken]:
             grace_s = _grace_s(replica, policy)
             if grace_s is None or replica.state_age_s <= grace_s:
                 continue
-            if not _is_the_gpus(replica, scene.fleet):
+            if not _is_the_gpus(replica, scene, condemned):
                 found.append(Broken(replica, scene.now_unix_s - replica.state_age_s))
     return found
 
 
-def _is_the_gpus(replica: Replica, fleet: Fleet) -> bool:
-    """Down because of its GPU: that is what has to be treated, and its agent starts it again afterwards."""
-    return any(not gpu.fit for gpu in fleet.gpus_of(replica))
+def _is_the_gpus(replica: Replica, scene: Scene, condemned: frozenset[GpuUuid]) -> bool:
+    """Down because of its GPU: that is what has to be treated, and its agent starts it again afterwards. One that merely goes
+    unseen is no reason before it is a finding itself, unless it is our own work that hides it."""
+    hidden = replica.locality.host in scene.touched
+    return any(
+        not gpu.fit and (hidden or not gpu.merely_unseen or gpu.uuid in condemned)
+        for gpu in scene.fleet.gpus_of(replica)
+    )
 
 
 def _grace_s(replica: Replica, policy: Policy) -> float | None:

@@ -1,13 +1,14 @@
 """Which GPUs are unfit, past one bad sample: condemned after two reports, trusted again only after a while.
 
 The two thresholds differ on purpose. A GPU that flickers between fit and unfit would otherwise be drained, filled and
-drained again; so it stays one finding, during which nothing is begun, until it has been fit for a minute.
+drained again; so it stays one finding, during which nothing is begun, until it has been fit for a minute. One that goes
+unseen says nothing while its host is being worked on: a reset has the driver to itself, and hides every other GPU.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from contracts.vocabulary import GpuUuid
+from contracts.vocabulary import GpuUuid, HostId
 from controller.core.fleet import Fleet, Host
 from controller.core.gpus import Gpu
 from controller.core.policy import Policy
@@ -41,8 +42,11 @@ class Unfit:
 Watches = Mapping[GpuUuid, GpuWatch]
 
 
-def watch_gpus(former: Watches, fleet: Fleet, now_unix_s: float, policy: Policy) -> tuple[Watches, tuple[Unfit, ...]]:
-    """One pass over every GPU; hosts that do not report are left as they were, and nothing is concluded about them."""
+def watch_gpus(
+    former: Watches, fleet: Fleet, touched: Collection[HostId], now_unix_s: float, policy: Policy
+) -> tuple[Watches, tuple[Unfit, ...]]:
+    """One pass over every GPU. What does not report, or is hidden by our own work on its host (`touched`), stays as it was,
+    and nothing is concluded about it."""
     watches: dict[GpuUuid, GpuWatch] = {}
     found: list[Unfit] = []
     for host in fleet.hosts:
@@ -51,12 +55,13 @@ def watch_gpus(former: Watches, fleet: Fleet, now_unix_s: float, policy: Policy)
             watch = former.get(gpu.uuid)
             if watch is None and gpu.fit:
                 continue
-            if heard:
+            told = heard and (gpu.up or host.id not in touched)
+            if told:
                 watch = _next(watch, host, gpu, now_unix_s, policy)
             if watch is None:
                 continue
             watches[gpu.uuid] = watch
-            if heard and watch.condemned:
+            if told and watch.condemned:
                 found.append(Unfit(host, gpu, watch.since_unix_s, watch.fit_again_unix_s))
     return watches, tuple(found)
 
@@ -72,5 +77,6 @@ def _next(watch: GpuWatch | None, host: Host, gpu: Gpu, now_unix_s: float, polic
         return None if over else replace(watch, fit_again_unix_s=since_unix_s)
     if watch is None:
         return GpuWatch(now_unix_s, mark)
-    lasting = mark != watch.first and now_unix_s - watch.since_unix_s >= policy.gpu_unfit_s
+    lasts_s = policy.gpu_unseen_s if gpu.merely_unseen else policy.gpu_unfit_s
+    lasting = mark != watch.first and now_unix_s - watch.since_unix_s >= lasts_s
     return replace(watch, condemned=watch.condemned or lasting, fit_again_unix_s=None)

@@ -106,8 +106,16 @@ class Host:
         return self.locality.host
 
     def holders(self, gpu: GpuUuid | None = None) -> tuple[Replica, ...]:
-        """Replicas that have, or may have, a process here: on one GPU, or anywhere on the host."""
-        return tuple(r for r in self.replicas if not r.ended and (gpu is None or gpu in r.gpus))
+        """Replicas that have, or may have, a process here: on one GPU, or anywhere on the host.
+
+        One whose GPUs are not known, or no whole devices, may use any.
+        """
+        devices = {device.uuid for device in self.gpus}
+        return tuple(
+            r
+            for r in self.replicas
+            if not r.ended and (gpu is None or gpu in r.gpus or not (r.gpus and devices.issuperset(r.gpus)))
+        )
 
     @property
     def can_start(self) -> bool:

@@ -13,7 +13,7 @@ from controller.core.findings import Cause, Evidence, Finding
 from controller.core.fitness import Unfit
 from controller.core.fleet import Fleet, Host, Replica
 from controller.core.gpus import Gpu
-from controller.core.ledger import UNHELPFUL, Ledger
+from controller.core.ledger import Ledger
 from controller.core.policy import Policy
 
 _CALLS_FOR = {
@@ -64,10 +64,12 @@ def needs_reboot(host: Host, ledger: Ledger, policy: Policy, now_unix_s: float) 
 
 
 def _resets_are_spent(gpu: Gpu, ledger: Ledger, policy: Policy, now_unix_s: float) -> bool:
-    """The last one did not help, or there were as many as a day allows; one that failed was refused, and never happened."""
+    """The last one did not help, or there were as many as a day allows. One that failed was refused, and never happened;
+    one that could not be judged is no reason to go further."""
     tried = ledger.tried(ActionKind.RESET_GPU, gpu.uuid, now_unix_s - policy.history_s)
     done = [record for record in tried if record.verdict is not Verdict.FAILED]
-    return bool(done) and (done[-1].verdict in UNHELPFUL or len(done) >= policy.gpu_resets_max_per_day)
+    useless = bool(done) and done[-1].verdict in {Verdict.NO_EFFECT, Verdict.WORSE}
+    return useless or len(done) >= policy.gpu_resets_max_per_day
 
 
 # ── findings ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +92,7 @@ def _gpu_finding(unfit: Unfit) -> Finding:
 def _host_finding(group: list[Unfit]) -> Finding:
     worst = max(group, key=lambda unfit: (unfit.fit_again_unix_s is None, unfit.gpu.severity))
     host = worst.host
-    count = len(group)
+    count = sum(unfit.fit_again_unix_s is None for unfit in group)
     others = f"; {count} of its {len(host.gpus)} GPUs are unfit" if count > 1 else ""
     return Finding(
         cause=Cause.HOST_UNFIT,

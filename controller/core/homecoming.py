@@ -164,6 +164,8 @@ def _fewer_replicas(load: RegionLoad, situation: Situation) -> Plan | None:
     region, policy = load.region, situation.policy
     if load.ready <= policy.replicas_min_of(region) or region_is_light(situation.fleet, region):
         return None
+    if situation.widespread(region):  # what is stopped now could not be started again
+        return None
     if _by_hand(situation.ledger.newest(SCALE, region)) or situation.calm_s(region) < policy.calm_s or not load.known:
         return None
     if load.offered_workers > policy.utilisation_home * (load.ready - 1) * load.workers:

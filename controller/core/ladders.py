@@ -181,22 +181,24 @@ def _afflicted(finding: Finding, situation: Situation) -> tuple[Host | None, tup
 def _unfit(host: Host, gpus: tuple[Gpu, ...], situation: Situation) -> Rungs:
     """Capacity elsewhere, then nothing left on the GPU, then a reset, then the whole host."""
     yield _replacement(host.locality.region, situation)
+    if situation.widespread(host.locality.region):
+        return
     yield from _cleared(_must_leave(host, gpus), situation)
     doomed = [
         gpu for gpu in needs_reboot(host, situation.ledger, situation.policy, situation.now_unix_s) if gpu in gpus
     ]
-    if not doomed:
-        for gpu in gpus:
-            if gpu.recommended_action is GpuAction.RESET_GPU:
-                yield reset_gpu(host, gpu)
-        return
     if situation.reboot_is_planned(host):
         yield from _cleared(host.holders(), situation)
-    yield reboot_host(host, doomed[0].trouble(host.id))
+    else:
+        for gpu in gpus:
+            if gpu.recommended_action is GpuAction.RESET_GPU and gpu not in doomed:
+                yield reset_gpu(host, gpu)
+    if doomed:
+        yield reboot_host(host, doomed[0].trouble(host.id))
 
 
 def _must_leave(host: Host, gpus: tuple[Gpu, ...]) -> tuple[Replica, ...]:
-    """Replicas that hold what is unfit; one that serves on a GPU that is merely unseen is believed, and stays."""
+    """Replicas that hold what is unfit; one that serves, or is starting, on a GPU that is merely unseen is believed, and stays."""
     if any(gpu.recommended_action is GpuAction.DRAIN_HOST for gpu in gpus):
         return host.holders()
     at_fault = {gpu.uuid for gpu in gpus if not gpu.merely_unseen}
@@ -204,7 +206,7 @@ def _must_leave(host: Host, gpus: tuple[Gpu, ...]) -> tuple[Replica, ...]:
     return tuple(
         replica
         for replica in host.holders()
-        if at_fault.intersection(replica.gpus) or (unseen.intersection(replica.gpus) and not replica.ready)
+        if at_fault.intersection(replica.gpus) or (unseen.intersection(replica.gpus) and not _is_counted(replica))
     )
 
 
@@ -212,16 +214,22 @@ def _cleared(leaving: tuple[Replica, ...], situation: Situation) -> Rungs:
     """What serves elsewhere must be enough first; then they go one by one, those that serve nobody first."""
     if not leaving:
         return
-    counted = sum(replica.ready or replica.state is ReplicaState.STARTING for replica in leaving)
-    yield _replacement(leaving[0].region, situation, counted)
+    yield _replacement(leaving[0].region, situation, sum(_is_counted(replica) for replica in leaving))
     for replica in sorted(leaving, key=lambda replica: (replica.ready, replica.in_flight, replica.id)):
         yield scale_in(replica)
+
+
+def _is_counted(replica: Replica) -> bool:
+    """It serves, or is about to."""
+    return replica.ready or replica.state is ReplicaState.STARTING
 
 
 def _unremedied_hardware(finding: Finding, situation: Situation) -> Refusal:
     host, gpus = _afflicted(finding, situation)
     if host is None or not gpus:
         return OnProbation(situation.policy.gpu_fit_s)
+    if common := situation.widespread(host.locality.region):
+        return common
     worst = max(gpus, key=lambda gpu: gpu.severity)
     because = worst.trouble(host.id)
     if worst.merely_unseen:

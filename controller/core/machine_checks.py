@@ -70,12 +70,12 @@ def nothing_else_is_open_there(question: Question) -> Refusal | None:
     return None
 
 
-def one_reboot_per_region(question: Question) -> Refusal | None:
-    """Two hosts that boot at the same time are two that do not come back when the reboot was the mistake."""
+def one_machine_per_region(question: Question) -> Refusal | None:
+    """What the first reset or reboot did is seen before the next begins: two at a time are twice the harm of a mistake."""
     action = question.action
     for record in question.ledger.open:
         other = record.action
-        if isinstance(action, RebootHost) and isinstance(other, RebootHost) and other.region == action.region:
+        if isinstance(action, MachineAction) and isinstance(other, MachineAction) and other.region == action.region:
             return RegionBusy(region=action.region, action=record.id)
     return None
 

@@ -59,6 +59,8 @@ class Policy:
     """Two lost long polls of an agent: silence of the agent, not yet proof against its replicas."""
     gpu_unfit_s: float = 3.0
     """A GPU is unfit when two reports at least this far apart say so: one bad sample is a hiccup of the driver."""
+    gpu_unseen_s: float = 45.0
+    """One that merely goes unseen is a finding after this: an agent that starts, or whose driver does, is blind for half a minute."""
     gpu_fit_s: float = 60.0
     """And is trusted again after this long without trouble, so that one that comes and goes is one finding, not many."""
     refused_blocks: int = 2
@@ -103,8 +105,11 @@ class Policy:
     """Per GPU: what two resets did not cure needs its host rebooted, or a person."""
     host_reboots_max_per_day: int = 1
     """Per host: a fault that survives a reboot is in the hardware, and wants inspection (gpud says so after the second)."""
-    gpu_reset_within_s: float = 120.0
-    """Order to answer: a reset takes seconds, and its agent then looks up to a minute for the GPU's return."""
+    gpus_unfit_share_max: float = 0.5
+    """When more of a region's GPUs than this, on several hosts, are unfit at once, it is a driver or its telemetry and not the
+    devices: nothing is taken for it, because agents could not give it back."""
+    gpu_reset_within_s: float = 180.0
+    """Order to answer. A reset takes seconds; an agent gives the tool 90 s, and then looks a minute for the GPU's return."""
     host_reboot_within_s: float = 900.0
     """Order to the first report of the new boot: large GPU servers test their memory for up to ten minutes."""
     verify_gpu_s: float = 60.0

@@ -233,6 +233,21 @@ class NeedsPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class Widespread:
+    """So much hardware is unfit at once that the hardware is not to blame."""
+
+    region: Region
+    unfit: int
+    gpus: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.unfit} of {self.gpus} GPUs of {self.region} are unfit at once, which points at a driver or its telemetry: "
+            "nothing is drained, reset or rebooted for it, and a person must look"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class OnProbation:
     """It is fit again, and is left alone until that has lasted."""
 
@@ -263,6 +278,7 @@ Refusal = (
     | InUse
     | NeedsInspection
     | NeedsPerson
+    | Widespread
     | OnProbation
     | NoRemedy
 )

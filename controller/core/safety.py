@@ -30,7 +30,7 @@ from controller.core.machine_checks import (
     machine_is_known,
     machine_is_left_alone,
     nothing_else_is_open_there,
-    one_reboot_per_region,
+    one_machine_per_region,
     rest_can_carry,
 )
 from controller.core.policy import Policy
@@ -278,6 +278,7 @@ _TOUCHES_A_MACHINE: tuple[Check, ...] = (
     machine_is_known,
     _hosts_report,
     nothing_else_is_open_there,
+    one_machine_per_region,
     machine_is_drained,
     _disruption_helps,
     _has_rested,
@@ -303,7 +304,7 @@ CHECKS: Mapping[ActionKind, tuple[Check, ...]] = {
         _has_rested,
     ),
     ActionKind.RESET_GPU: _TOUCHES_A_MACHINE,
-    ActionKind.REBOOT_HOST: (*_TOUCHES_A_MACHINE, one_reboot_per_region, rest_can_carry),
+    ActionKind.REBOOT_HOST: (*_TOUCHES_A_MACHINE, rest_can_carry),
     ActionKind.RETURN_TRAFFIC: (),
     ActionKind.RESTORE_PROFILE: (),
 }

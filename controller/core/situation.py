@@ -13,6 +13,7 @@ from controller.core.machine_checks import why_never
 from controller.core.plans import reboot_host
 from controller.core.policy import Policy
 from controller.core.question import Question
+from controller.core.refusals import Widespread
 from controller.core.safety import Kernel, why_unsafe
 from controller.core.signals import Signals
 from controller.core.story import OperatorIntent
@@ -60,10 +61,23 @@ class Situation:
             | machines_touched(self.ledger.open).keys()
         )
 
+    def widespread(self, region: Region) -> Widespread | None:
+        """Why the devices of a region are not to blame: too many are unfit at once. None while they are few, or on one host.
+
+        What our own work hides is not counted.
+        """
+        touched = machines_touched(self.ledger.open)
+        hosts = [host for host in self.fleet.hosts_in(region) if host.id not in touched]
+        unfit = [sum(not gpu.fit for gpu in host.gpus) for host in hosts]
+        count, gpus = sum(unfit), sum(len(host.gpus) for host in hosts)
+        on_several = sum(number > 0 for number in unfit) > 1
+        too_many = count > self.policy.gpus_unfit_share_max * gpus
+        return Widespread(region, count, gpus) if on_several and too_many else None
+
     def reboot_is_planned(self, host: Host) -> bool:
         """A GPU of it needs a reboot, and all that stands against that is work for which there is room elsewhere."""
         doomed = needs_reboot(host, self.ledger, self.policy, self.now_unix_s)
-        if not doomed or not self._has_room_without(host):
+        if not doomed or not self._has_room_without(host) or self.widespread(host.locality.region):
             return False
         action = reboot_host(host, doomed[0].trouble(host.id))
         return why_never(Question(action, self.fleet, self.ledger, self.policy, self.now_unix_s)) is None

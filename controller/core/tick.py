@@ -10,16 +10,17 @@ from dataclasses import dataclass, field, replace
 from contracts.agent_api import Receipt
 from contracts.vocabulary import HostId, OrderKey, Region
 from controller.core.actions import ActionRecord, Stage
-from controller.core.actuation import FINAL, Facts, Progress, Published, advance, traffic_after, with_cordons
+from controller.core.actuation import FINAL, Progress, advance, traffic_after, with_cordons
 from controller.core.capacity import CapacityState, RegionLoad, learn, loads
 from controller.core.decision import Act, Agreed, Author, Decision, Hold, decide
 from controller.core.detection import Detected, DetectionState, Scene, detect
 from controller.core.diagnosis import Case, diagnose
+from controller.core.facts import Facts, Published
 from controller.core.findings import OF_HARDWARE, Finding
 from controller.core.fleet import Fleet, TrafficIntent
 from controller.core.gateways import GatewayObservation
 from controller.core.intents import SetPaused
-from controller.core.ledger import Ledger
+from controller.core.ledger import Ledger, machines_touched
 from controller.core.narration import Narrator, hold_key, tell_advance, tell_begun, tell_decision, tell_reflexes
 from controller.core.policy import Policy
 from controller.core.safety import Kernel, why_unsafe
@@ -99,7 +100,8 @@ def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> Ti
     readings = Readings(tick.now_unix_s, tick.sample, tick.gateways, tick.fleet)
     signal_state, signals = phases.observe(memory.signals, readings, policy)
 
-    scene = Scene(tick.now_unix_s, tick.fleet, signals, tick.journal.slos)
+    touched = frozenset(machines_touched(tick.journal.actions))
+    scene = Scene(tick.now_unix_s, tick.fleet, signals, tick.journal.slos, touched)
     detection_state, detected = phases.detect(memory.detection, scene, policy)
 
     ledger = _ledger(tick, signals, memory.capacity.light_speedup(policy), policy)

@@ -126,18 +126,19 @@ def _reported(action: Action, situation: Situation) -> tuple[Verdict, str]:
 
 
 def _cured(host_id: HostId, uuid: GpuUuid | None, situation: Situation) -> tuple[Verdict, str]:
-    """One GPU, or with None every GPU of the host, is up and calls for nothing."""
+    """One GPU, or with None every GPU of the host, is up and calls for nothing. What merely goes unseen cannot be judged."""
     host = situation.fleet.host(host_id)
     gpus = [gpu for gpu in host.gpus if uuid is None or gpu.uuid == uuid] if host is not None else []
-    sick = [gpu.trouble(host_id) for gpu in gpus if not gpu.fit]
-    if sick:
-        return Verdict.NO_EFFECT, f"still unfit: {', '.join(sick)}"
-    if uuid is not None and not gpus:
-        return Verdict.NO_EFFECT, "the driver does not show it any more"
-    return (
-        Verdict.IMPROVED,
-        "every GPU of it is up and calls for nothing" if uuid is None else "it is up and calls for nothing",
-    )
+    unfit = [gpu for gpu in gpus if not gpu.fit]
+    if unfit:
+        verdict = Verdict.INCONCLUSIVE if all(gpu.merely_unseen for gpu in unfit) else Verdict.NO_EFFECT
+        return verdict, f"still unfit: {', '.join(gpu.trouble(host_id) for gpu in unfit)}"
+    if gpus:
+        which = "every GPU of it" if uuid is None else "it"
+        return Verdict.IMPROVED, f"{which} is up and calls for nothing"
+    if uuid is None:
+        return Verdict.INCONCLUSIVE, "it is back, and shows no GPU to judge by"
+    return Verdict.NO_EFFECT, "the driver does not show it any more"
 
 
 def _healed(action: Restart, situation: Situation) -> tuple[Verdict, str]:

@@ -44,6 +44,8 @@ class FaultKind(StrEnum):
     """GPU: calls for being drained (xid 74) for `size` seconds, then not, then again."""
     GPU_SLOWED = "gpu_slowed"
     """GPU: heat slows it down `size` times."""
+    RESET_TAKES = "reset_takes"
+    """Host: the reset of a GPU takes `size` seconds longer."""
     REBOOT_TAKES = "reboot_takes"
     """Host: a reboot takes `size` seconds longer."""
     SIGNALS_DOWN = "signals_down"

@@ -12,6 +12,8 @@ from controller.simulation.faults import Fault, FaultKind, Faults
 
 MODEL = "Simulated H200"
 NEVER_S = float("-inf")
+LOST, STALE = "lost", "stale"
+"""Why one is not up: it fell off the bus, or nobody looks while another one is reset."""
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ class SimulatedGpu:
             uuid=self.uuid,
             index=self.index,
             up=not lost,
-            reason="lost" if lost else "",
+            reason=LOST if lost else "",
             recommended_action=worst[0],
             action_source=worst[1],
             slowed=faults.active(FaultKind.GPU_SLOWED, now_s, self.place),

@@ -16,7 +16,7 @@ from contracts.vocabulary import (
 )
 from controller.core.fleet import Host, Reflex, Replica
 from controller.simulation.faults import FaultKind, Faults
-from controller.simulation.machines import RESET_S, SimulatedMachine
+from controller.simulation.machines import SimulatedMachine
 from controller.simulation.replicas import PROFILES, SWITCH_S, SimulatedReplica
 
 REFLEX_S = 1.0
@@ -134,6 +134,7 @@ class SimulatedHost:
         self.executions[order.key] = self.executions.get(order.key, 0) + 1
         self.executed_epochs.append((now_s, order.epoch))
         self.work[order.key] = Work(order, now_s)
+        self._answer(order, ReceiptStatus.RUNNING, None)
         self._begin(order, now_s)
 
     def _why_not(self, order: Order, wall_s: float) -> RefusalReason | None:
@@ -168,7 +169,8 @@ class SimulatedHost:
     def _begin(self, order: Order, now_s: float) -> None:
         replica = self._replica(order)
         if order.kind in MACHINE_ORDERS:
-            extra_s = self.faults.size(FaultKind.REBOOT_TAKES, now_s, self.locality.host)
+            takes = FaultKind.RESET_TAKES if order.kind is OrderKind.RESET_GPU else FaultKind.REBOOT_TAKES
+            extra_s = self.faults.size(takes, now_s, self.locality.host)
             self.machine.begin(order, self.replicas, now_s, extra_s)
         elif order.kind is OrderKind.START_REPLICA and order.replica is not None:
             port = 9000 + self.slots.index(order.replica)
@@ -202,7 +204,7 @@ class SimulatedHost:
     def _is_done(self, work: Work, now_s: float) -> bool:
         replica = self._replica(work.order)
         if work.order.kind is OrderKind.RESET_GPU:
-            return now_s - work.started_s >= RESET_S
+            return self.machine.reset_ends_s is None or now_s >= self.machine.reset_ends_s
         if work.order.kind is OrderKind.REBOOT_HOST:
             return self.machine.back_s is None
         if work.order.kind is OrderKind.STOP_REPLICA and replica is not None:
@@ -216,6 +218,12 @@ class SimulatedHost:
             replica.profile = work.order.profile or replica.profile
             return True
         return replica.serves
+
+    def drop_work(self) -> None:
+        """The host died: what was under way is called failed once its agent is back."""
+        for work in self.work.values():
+            self._answer(work.order, ReceiptStatus.FAILED, None)
+        self.work.clear()
 
     def _answer(self, order: Order, status: ReceiptStatus, refusal: RefusalReason | None) -> None:
         replica = self._replica(order)

@@ -1,12 +1,12 @@
 """The machine under a simulated agent: its GPUs, what its policy permits, and a reboot that takes a while."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contracts.agent_api import Order
 from contracts.vocabulary import GpuUuid, OrderKind, RefusalReason, ReplicaId
 from controller.core.gpus import Gpu
 from controller.simulation.faults import Faults
-from controller.simulation.gpus import SimulatedGpu
+from controller.simulation.gpus import LOST, STALE, SimulatedGpu
 from controller.simulation.replicas import SimulatedReplica
 
 RESET_S = 8.0
@@ -36,13 +36,17 @@ class SimulatedMachine:
     """Every GPU as of this second."""
     back_s: float | None = None
     """When the reboot under way is over; None while there is none."""
+    reset_ends_s: float | None = None
+    """When the reset under way is over; None while there is none."""
     touches: list[Touch] = field(default_factory=list)
     unfit_starts: list[ReplicaId] = field(default_factory=list)
     """Replicas that were started on an unfit GPU: a defect somewhere."""
 
     def look(self, faults: Faults, now_s: float) -> None:
-        """See what is wrong now."""
+        """See what is wrong now. During a reset the driver belongs to it alone, and every GPU goes unseen."""
         self.seen = tuple(gpu.state(faults, now_s) for gpu in self.gpus)
+        if self.reset_ends_s is not None:
+            self.seen = tuple(replace(gpu, up=False, reason=gpu.reason or STALE) for gpu in self.seen)
 
     def why_unfit(self, gpus: tuple[GpuUuid, ...]) -> str:
         """Why nothing should be started on these; empty when it may."""
@@ -50,8 +54,8 @@ class SimulatedMachine:
         return next((gpu.action_source or gpu.reason for gpu in unfit), "")
 
     def is_lost(self, gpus: tuple[GpuUuid, ...]) -> bool:
-        """True when one of them is down: what runs there is dead."""
-        return any(gpu.uuid in gpus and not gpu.up for gpu in self.seen)
+        """True when one of them fell off the bus: what runs there is dead."""
+        return any(gpu.uuid in gpus and gpu.reason == LOST for gpu in self.seen)
 
     def place(self, replicas: dict[ReplicaId, SimulatedReplica]) -> tuple[GpuUuid, ...] | None:
         """The least used fit GPU; None when none is fit, nothing where there are no GPUs."""
@@ -74,15 +78,18 @@ class SimulatedMachine:
         return RefusalReason.GPU_IN_USE if held_by(order, replicas) else None
 
     def begin(self, order: Order, replicas: dict[ReplicaId, SimulatedReplica], now_s: float, extra_s: float) -> None:
-        """Start to do it; a reboot takes `extra_s` more than usual."""
+        """Start to do it; it takes `extra_s` more than usual."""
         target = order.gpu if order.kind is OrderKind.RESET_GPU else "host"
         holders = held_by(order, replicas)
         self.touches.append(Touch(now_s, order.kind, str(target), order.kind in self.permits, holders))
         if order.kind is OrderKind.REBOOT_HOST:
             self.back_s = now_s + REBOOT_S + extra_s
+        else:
+            self.reset_ends_s = now_s + RESET_S + extra_s
 
     def end_reset(self, gpu: GpuUuid | None, faults: Faults, now_s: float) -> bool:
         """The reset is over; true when the GPU is fit now."""
+        self.reset_ends_s = None
         for device in self.gpus:
             if device.uuid == gpu:
                 device.reset_s = now_s
@@ -91,7 +98,7 @@ class SimulatedMachine:
 
     def boot(self, now_s: float) -> None:
         """The machine is up again."""
-        self.back_s = None
+        self.back_s = self.reset_ends_s = None
         for device in self.gpus:
             device.booted_s = now_s
 

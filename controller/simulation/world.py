@@ -200,8 +200,8 @@ class SimulatedWorld:
         if self.active(FaultKind.HOST_DEAD, name):
             for replica in host.replicas.values():
                 replica.enter(ReplicaState.STOPPED, now_s)
-            host.work.clear()
-            host.machine.back_s = None
+            host.drop_work()
+            host.machine.back_s = host.machine.reset_ends_s = None
             return
         if host.machine.back_s is not None and not self._has_booted(host, host.machine.back_s):
             return

@@ -7,6 +7,7 @@ import pytest
 
 from contracts.vocabulary import OrderKind
 from controller.core.actions import ActionRecord, RebootHost, ResetGpu, Verdict
+from controller.core.policy import Policy
 from controller.ports import OperatorIntent
 from controller.rehearsal.run import BRISK, TRUSTED, TWO_GPU_REGIONS, Rehearsal, Script
 from controller.simulation.faults import Fault, FaultKind
@@ -17,10 +18,16 @@ ROOMY = tuple(replace(plan, hosts=3, slots_per_host=4) for plan in TWO_GPU_REGIO
 NEEDS_RESET = Fault(FaultKind.GPU_NEEDS_RESET, GPU, 60)
 LOST = Fault(FaultKind.GPU_LOST, GPU, 60)
 BROKEN = Fault(FaultKind.GPU_BROKEN, GPU, 60)
+GPUS = tuple(f"eu-west-{host}/{index}" for host in "ab" for index in range(3))
+PATIENT = replace(TRUSTED, gpu_reset_within_s=Policy().gpu_reset_within_s)
+"""Waits for a reset as long as in production."""
 
 
-def play(*faults: Fault, until_s: float = 500.0, policy=TRUSTED, regions=TWO_GPU_REGIONS, **script) -> Rehearsal:
-    policy = replace(policy, replicas_min=regions[0].hosts * regions[0].replicas_per_host)
+def play(
+    *faults: Fault, until_s: float = 500.0, policy=TRUSTED, regions=TWO_GPU_REGIONS, lean=False, **script
+) -> Rehearsal:
+    """`lean`: no more replicas are configured than one, so that only the load says how many are needed."""
+    policy = replace(policy, replicas_min=1 if lean else regions[0].hosts * regions[0].replicas_per_host)
     rehearsal = Rehearsal(Script(seed=1, faults=faults, policy=policy, regions=regions, **script))
     asyncio.run(rehearsal.play(until_s))
     return rehearsal
@@ -158,6 +165,64 @@ def test_a_leader_that_dies_at_any_write_of_a_reset_neither_loses_nor_repeats_it
             assert rehearsal.crashes == 1
             assert [touch.kind for touch in rehearsal.world.hosts["eu-west-a"].machine.touches] == [OrderKind.RESET_GPU]
             rehearsal.must_be_home()
+
+
+# ── what is left alone ────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("takes_s", [25.0, 140.0], ids=["seconds", "until its agent gives up"])
+def test_a_reset_hides_the_other_gpus_of_its_host_and_nobody_there_is_disturbed(takes_s):
+    rehearsal = play(NEEDS_RESET, Fault(FaultKind.RESET_TAKES, "eu-west-a", size=takes_s), policy=PATIENT)
+    assert kinds(rehearsal) == ["scale_out", "scale_in", "reset_gpu"]
+    assert actions(rehearsal)[-1].verdict is Verdict.IMPROVED
+    assert "is down" not in said(rehearsal)
+    assert "GPUs are unfit" not in said(rehearsal)
+    assert set(holds(rehearsal)) <= {"OnProbation"}
+    rehearsal.must_be_home()
+
+
+def test_what_crashes_during_a_reset_is_started_again_by_its_agent_afterwards():
+    slow = Fault(FaultKind.RESET_TAKES, "eu-west-a", size=80)
+    rehearsal = play(NEEDS_RESET, slow, Fault(FaultKind.CRASH, "eu-west-a-1", 200), policy=PATIENT, until_s=900)
+    assert "restart" not in kinds(rehearsal)
+    assert "did not restart, while its GPU is unfit, replica eu-west-a-1" in said(rehearsal)
+    rehearsal.must_be_home()
+
+
+@pytest.mark.parametrize(
+    ("kind", "calm_s"),
+    [
+        (FaultKind.GPU_NEEDS_RESET, TRUSTED.calm_s),
+        (FaultKind.GPU_BROKEN, TRUSTED.calm_s),
+        (FaultKind.GPU_FLAPS, 600),  # in between it is as calm as ever
+    ],
+)
+def test_what_befalls_a_whole_region_at_once_is_not_its_devices_and_costs_nobody(kind, calm_s):
+    everywhere = [Fault(kind, gpu, 30, 600, size=12) for gpu in GPUS]
+    rehearsal = play(*everywhere, policy=replace(TRUSTED, calm_s=calm_s), lean=True, until_s=600)
+    assert not [record for record in actions(rehearsal) if record.action.region == "eu-west"]
+    assert set(holds(rehearsal)) <= {"Widespread", "OnProbation"}
+    assert "6 of 6 GPUs of eu-west are unfit at once" in said(rehearsal)
+    assert holds(rehearsal).count("Widespread") == 2, "once per host"
+
+
+def test_three_bad_gpus_on_two_hosts_are_three_bad_gpus():
+    bad = (GPUS[0], *GPUS[4:])
+    rehearsal = play(*(replace(NEEDS_RESET, where=gpu) for gpu in bad), lean=True, until_s=1500)
+    resets = {record.action.gpu for record in actions(rehearsal) if isinstance(record.action, ResetGpu)}
+    assert len(resets) == len(bad)
+
+
+def test_machines_of_one_region_are_touched_one_after_the_other():
+    rehearsal = play(*(replace(NEEDS_RESET, where=f"eu-west-{host}/2") for host in "ab"))
+    first, second = sorted(actions(rehearsal), key=lambda record: record.intended_unix_s)
+    assert {first.action.host, second.action.host} == {"eu-west-a", "eu-west-b"}
+    assert second.intended_unix_s >= first.stage_unix_s
+
+
+def test_a_gpu_that_waits_for_a_reboot_does_not_keep_another_from_its_reset():
+    lost = Fault(FaultKind.GPU_LOST, "eu-west-a/2", 60)
+    rehearsal = play(lost, NEEDS_RESET, policy=replace(TRUSTED, host_reboot_allowed=False))
+    assert kinds(rehearsal) == ["scale_out", "scale_in", "reset_gpu"]
+    assert "needs a reboot of the host; not permitted here" in said(rehearsal)
 
 
 # ── operators ─────────────────────────────────────────────────────────────────────────────────────────────────────────

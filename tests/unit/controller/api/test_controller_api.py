@@ -7,6 +7,7 @@ import pytest
 
 from chassis.clock import ManualClock
 from contracts.agent_api import GpuReport
+from contracts.vocabulary import GpuAction
 from controller.api.agents import DISCOVERY_WARM_UP_S, scrape_target
 from controller.api.intents import VERBS
 from controller.api.limits import BODY_BYTES_MAX
@@ -208,6 +209,28 @@ async def test_what_an_agent_reports_is_what_the_fleet_shows(api: httpx.AsyncCli
 async def test_a_report_for_another_path_is_refused(api: httpx.AsyncClient) -> None:
     answer = await api.post("/api/v1/agents/us-east-a/sync", json=sync_body())
     assert problem_of(answer)["field"] == "report.host"
+
+
+@pytest.mark.parametrize("stranger", ["us-east-a-0", "eu-west-0", "eu-west-a-0-1", "eu-west-a-", "web"])
+@pytest.mark.parametrize("place", ["replicas", "free_slots"])
+async def test_a_host_speaks_for_its_own_replicas_only(
+    api: httpx.AsyncClient, rig: Rig, place: str, stranger: str
+) -> None:
+    body = sync_body()
+    if place == "replicas":
+        body["report"]["replicas"][0]["replica"] = stranger
+    else:
+        body["report"]["free_slots"] = [stranger]
+    assert problem_of(await api.post("/api/v1/agents/eu-west-a/sync", json=body))["field"] == "report.replicas"
+    assert not rig.hub.reports()
+
+
+async def test_an_agent_of_the_version_before_is_understood(api: httpx.AsyncClient, rig: Rig) -> None:
+    body = sync_body()
+    body["report"]["gpus"] = [{"gpu": 0, "uuid": "GPU-a", "up": True, "recommended_action": ""}]
+    assert (await api.post("/api/v1/agents/eu-west-a/sync", json=body)).status_code == 200
+    (report,) = rig.hub.reports().values()
+    assert report.gpus[0].recommended_action is GpuAction.NONE
 
 
 async def test_a_standby_sends_agents_away(api: httpx.AsyncClient, rig: Rig) -> None:

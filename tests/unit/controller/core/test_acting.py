@@ -7,7 +7,8 @@ import pytest
 from contracts.agent_api import Receipt
 from contracts.vocabulary import FULL_FP32, LIGHT_INT8, OrderKind, ReceiptStatus, RefusalReason, ReplicaState
 from controller.core.actions import Shift, Stage, Verdict
-from controller.core.actuation import Facts, Published, advance, cordons, traffic_after
+from controller.core.actuation import advance, cordons, traffic_after
+from controller.core.facts import Facts, Published
 from controller.core.fleet import Fleet, TrafficIntent, home_traffic
 from controller.core.gateways import GatewayObservation
 from controller.core.plans import scale_in, scale_out, switch_profile

@@ -15,14 +15,15 @@ POLICY = Policy()
 UNFIT = GpuAction.RESET_GPU
 
 
-def look(make, *looks, watches=None):
-    """What is found at each (second, action, report number, age of the report)."""
+def look(make, *looks, touched=()):
+    """What is found at each (second, action, report number, age of the report); instead of an action, why it is down."""
     found = []
-    watches = watches or {}
+    watches = {}
     for at_s, action, seq, age_s in looks:
-        fleet = make.gpu_grid(make.gpu("eu-west-a-0", action), regions=("eu-west",), hosts=1, each=1)
+        seen = {"action": action} if isinstance(action, GpuAction) else {"reason": action}
+        fleet = make.gpu_grid(make.gpu("eu-west-a-0", **seen), regions=("eu-west",), hosts=1, each=1)
         fleet = Fleet(tuple(replace(host, seq=seq, report_age_s=age_s) for host in fleet.hosts))
-        watches, unfit = watch_gpus(watches, fleet, make.now + at_s, POLICY)
+        watches, unfit = watch_gpus(watches, fleet, touched, make.now + at_s, POLICY)
         found.append(unfit)
     return found
 
@@ -61,6 +62,19 @@ def test_a_condemned_gpu_stays_a_finding_until_it_has_been_fit_for_a_while(make)
     assert [unfit[0].fit_again_unix_s for unfit in found[2:5]] == [make.now + 10, None, make.now + 40]
 
 
+def test_one_that_merely_goes_unseen_is_given_as_long_as_an_agent_takes_to_start(make):
+    looks = [(0, "stale", 1, 0), (POLICY.gpu_unseen_s - 1, "stale", 2, 0), (POLICY.gpu_unseen_s, "stale", 3, 0)]
+    assert [bool(unfit) for unfit in look(make, *looks)] == [False, False, True]
+
+
+def test_what_our_own_work_on_its_host_hides_stays_as_it_was(make):
+    hidden = [(60 * n, "stale", n, 0) for n in range(4)]
+    assert not any(look(make, *hidden, touched={"eu-west-a"}))
+    assert any(look(make, *hidden, touched={"eu-west-b"}))
+    told = [(0, UNFIT, 1, 0), (5, UNFIT, 2, 0)]
+    assert [bool(unfit) for unfit in look(make, *told, touched={"eu-west-a"})] == [False, True]
+
+
 def test_a_silent_host_says_nothing_and_is_not_forgotten(make):
     looks = [(0, UNFIT, 1, 0), (5, UNFIT, 2, 0), (60, UNFIT, 2, 55), (65, UNFIT, 3, 0)]
     assert [bool(unfit) for unfit in look(make, *looks)] == [False, True, False, True]
@@ -85,11 +99,18 @@ def test_heat_alone_is_not_unfit(make):
 
 
 def test_a_replica_that_its_unfit_gpu_took_down_is_not_found_broken_itself(make):
-    def broken(fleet):
-        fleet = make.changed(fleet, "eu-west-a-0", state=ReplicaState.CRASHED, state_age_s=60.0)
-        _, detected = detect(DetectionState(), Scene(make.now, fleet, Signals(), ()), POLICY)
-        return [found.replica.id for found in detected.broken]
+    def broken(*unfit, state=None, touched=(), later_s=0):
+        fleet = make.changed(make.gpu_grid(*unfit), "eu-west-a-0", state=ReplicaState.CRASHED, state_age_s=60.0)
+        fleet = Fleet(tuple(replace(host, seq=later_s) for host in fleet.hosts))
+        scene = Scene(make.now + later_s, fleet, Signals(), (), frozenset(touched))
+        state, detected = detect(state or DetectionState(), scene, POLICY)
+        return state, [found.replica.id for found in detected.broken]
 
-    assert broken(make.gpu_grid()) == ["eu-west-a-0"]
-    assert broken(make.gpu_grid(make.gpu("eu-west-a-0", reason="lost"))) == []
-    assert broken(make.gpu_grid(make.gpu("eu-west-a-1", reason="lost"))) == ["eu-west-a-0"]
+    lost, unseen = make.gpu("eu-west-a-0", UNFIT, reason="lost"), make.gpu("eu-west-a-0", reason="stale")
+    assert broken()[1] == ["eu-west-a-0"]
+    assert broken(lost)[1] == []
+    assert broken(make.gpu("eu-west-a-1", UNFIT))[1] == ["eu-west-a-0"]
+    assert broken(unseen, touched={"eu-west-a"})[1] == [], "its agent starts it once the reset is over"
+    state, down = broken(unseen)
+    assert down == ["eu-west-a-0"], "nobody knows yet that it is the GPU"
+    assert broken(unseen, state=state, later_s=60)[1] == []

@@ -7,8 +7,9 @@ import pytest
 from contracts.agent_api import Receipt
 from contracts.vocabulary import GpuAction, OrderKind, ReceiptStatus, RefusalReason, ReplicaState
 from controller.core.actions import Stage, Verdict
-from controller.core.actuation import Facts, advance, cordons
+from controller.core.actuation import advance, cordons
 from controller.core.decision import Author, begin
+from controller.core.facts import Facts
 from controller.core.fleet import Fleet
 from controller.core.ledger import describe, regions_of, taken_from, target_of
 from controller.core.plans import Plan, reboot_host, reset_gpu, scale_in
@@ -127,11 +128,31 @@ def test_a_reboot_is_done_when_the_host_reports_under_another_boot(make, fleet, 
     away = Fleet(tuple(replace(host, report_age_s=100.0) for host in booted.hosts))
     assert go(record, receipts=answer(record, ReceiptStatus.DONE)).record.stage is Stage.ORDERED
     assert go(record, fleet=away, later_s=100).record.stage is Stage.ORDERED
-    assert go(record, fleet=booted).record.stage is Stage.VERIFYING
-    assert go(record, fleet=booted, receipts=answer(record, ReceiptStatus.FAILED)).record.stage is Stage.VERIFYING
+    assert go(record, fleet=booted, receipts=answer(record, ReceiptStatus.DONE)).record.stage is Stage.VERIFYING
+    assert go(record, fleet=booted).record.stage is Stage.ORDERED, (
+        "its agent may have been started again, and have yet to obey"
+    )
+    void_s = 2 * make.policy.order_ttl_s + 2
+    assert go(record, fleet=booted, later_s=void_s).record.stage is Stage.VERIFYING, "the answer is lost"
     lost = go(record, fleet=away, later_s=901).record
     assert lost.verdict is Verdict.FAILED
     assert "did not come back" in lost.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "stage"), [(ReceiptStatus.RUNNING, Stage.ORDERED), (ReceiptStatus.FAILED, Stage.CLOSED)]
+)
+def test_an_agent_that_was_started_again_has_not_rebooted_its_host(make, fleet, go, status, stage):
+    record = ordered(make, reboot(make, fleet))
+    restarted = Fleet(tuple(replace(host, boot_id="boot-2") for host in fleet.hosts))
+    assert go(record, fleet=restarted, receipts=answer(record, status), later_s=60).record.stage is stage
+
+
+def test_a_reset_that_its_agent_calls_failed_is_not_called_done(make, fleet, go):
+    record = ordered(make, reset(make, fleet))
+    (receipt,) = answer(record, ReceiptStatus.FAILED)
+    tried = go(record, receipts=(receipt.model_copy(update={"detail": "rehearsal only"}),)).record
+    assert tried.detail == "its agent calls it failed: rehearsal only"
 
 
 def test_what_serves_nobody_is_stopped_without_a_drain(make, go):
@@ -165,6 +186,15 @@ def test_one_that_is_still_unfit_was_not_helped(make, fleet, cured):
         assert (verdict, detail) == (Verdict.NO_EFFECT, "still unfit: xid 48 on eu-west-a GPU 0")
     vanished = Fleet(tuple(replace(host, gpus=()) for host in cured.hosts))
     assert judged(make, vanished, reset_gpu(*cured.gpu(GPU)), late_s)[0] is Verdict.NO_EFFECT
+    verdict, detail, _ = judged(make, vanished, reboot_host(cured.host("eu-west-a"), "xid 79"), late_s)
+    assert (verdict, detail) == (Verdict.INCONCLUSIVE, "it is back, and shows no GPU to judge by")
+
+
+def test_one_that_goes_unseen_at_the_wrong_moment_cannot_be_judged(make, cured):
+    unseen = emptied(make.gpu_grid(make.gpu("eu-west-a-0", reason="stale")))
+    late_s = make.policy.verify_gpu_s + 1
+    for action in (reset_gpu(*cured.gpu(GPU)), reboot_host(cured.host("eu-west-a"), "xid 48")):
+        assert judged(make, unseen, action, late_s)[0] is Verdict.INCONCLUSIVE
 
 
 def test_a_host_that_does_not_report_cannot_be_judged(make, fleet):

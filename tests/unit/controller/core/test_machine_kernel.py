@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.vocabulary import LIGHT_INT8, MACHINE_ORDERS, GpuAction, OrderKind, ReplicaState
-from controller.core.actions import MachineAction, RebootHost, ResetGpu, Stage, Verdict
+from controller.core.actions import MachineAction, ResetGpu, Stage, Verdict
 from controller.core.fleet import Fleet
 from controller.core.ledger import hosts_of
 from controller.core.plans import reboot_host, reset_gpu, restart, scale_in, scale_out, switch_profile
@@ -99,6 +99,19 @@ def test_another_gpu_may_be_in_use_during_a_reset_but_not_during_a_reboot(make, 
     assert refusal(reboot(empty), empty) is InUse
 
 
+@pytest.mark.parametrize("gpus", [(), ("MIG-1",), ("GPU-eu-west-a-1", "MIG-1")], ids=["unknown", "a part", "both"])
+def test_a_replica_whose_whole_devices_are_not_known_may_use_any(make, refusal, gpus):
+    fleet = stripped(make.changed(make.gpu_grid(), "eu-west-a-1", gpus=gpus), "eu-west-a-0")
+    assert refusal(reset(fleet), fleet) is InUse
+    elsewhere = stripped(make.gpu_grid(), "eu-west-a-0")
+    assert refusal(reset(elsewhere), elsewhere) is None
+
+
+def stripped(fleet, *names):
+    hosts = (replace(host, replicas=tuple(r for r in host.replicas if r.id not in names)) for host in fleet.hosts)
+    return Fleet(tuple(hosts))
+
+
 def test_only_the_boot_and_the_gpu_that_were_judged_are_touched(fleet, refusal):
     assert refusal(replace(reboot(fleet), boot_id="boot-0")) is TargetChanged
     assert refusal(replace(reset(fleet), gpu="GPU-other")) is TargetChanged
@@ -135,12 +148,15 @@ def test_nothing_is_begun_on_a_machine_that_is_being_touched(make, refusal):
         assert [refusal(wish, fleet, ledger) for wish in wishes] == [HostBusy] * 4
 
 
-def test_one_host_of_a_region_reboots_at_a_time(make, refusal):
+def test_one_machine_of_a_region_is_touched_at_a_time(make, refusal):
     fleet = make.gpu_grid()
     empty = Fleet(tuple(replace(h, replicas=()) if h.id != "eu-west-b" else h for h in fleet.hosts))
-    for host, expected in (("eu-west-b", RegionBusy), ("us-east-b", None)):
-        ledger = make.ledger(fleet, opened(make, reboot(fleet, host)))
-        assert refusal(reboot(empty), empty, ledger) is expected
+    for region, expected in (("eu-west", RegionBusy), ("us-east", None)):
+        host = fleet.host(f"{region}-b")
+        for open_ in (reboot(fleet, host.id), reset_gpu(host, host.gpus[0])):
+            ledger = make.ledger(fleet, opened(make, open_))
+            assert refusal(reboot(empty), empty, ledger) is expected
+            assert refusal(reset(empty), empty, ledger) is expected
 
 
 def test_no_reboot_while_the_rest_cannot_carry_the_load(make, fleet, refusal):
@@ -243,11 +259,12 @@ def keeps_every_law(action, host, ledger, policy):
     assert not ledger.paused
     assert not [r for r in host.replicas if not r.ended and (not is_reset or action.gpu in r.gpus)]
     assert not [record for record in ledger.open if host.id in hosts_of(record.action)]
+    machines = [record.action for record in ledger.open if isinstance(record.action, MachineAction)]
+    assert not [other for other in machines if other.region == action.region]
     past = [r for r in ledger.actions if r.order_keys and r.action.kind is action.kind]
     same = [r for r in past if (r.action.gpu == action.gpu if is_reset else r.action.host == action.host)]
     assert len(same) < (policy.gpu_resets_max_per_day if is_reset else policy.host_reboots_max_per_day)
     if not is_reset:
-        assert not [r for r in ledger.open if isinstance(r.action, RebootHost) and r.action.region == action.region]
         load = ledger.loads[action.region]
         assert len(load.serving) * policy.utilisation_max >= load.offered_workers - 1e-6
 

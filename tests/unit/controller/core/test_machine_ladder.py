@@ -19,6 +19,7 @@ from controller.core.refusals import (
     NoRemedy,
     NotPermitted,
     OnProbation,
+    Widespread,
 )
 from controller.core.story import OperatorIntent
 
@@ -131,8 +132,49 @@ def test_a_gpu_that_is_merely_unseen_costs_nobody_who_serves(make):
     assert only(decided(make, hung, of_gpu(make))).kind is ActionKind.SCALE_IN
 
 
+def test_one_that_is_starting_on_it_is_believed_too(make):
+    fleet = make.gpu_grid(make.gpu("eu-west-a-0", reason="stale"), hosts=3)
+    starting = make.changed(fleet, "eu-west-a-0", state=ReplicaState.STARTING)
+    assert isinstance(only(decided(make, starting, of_gpu(make))), NeedsPerson)
+
+
+def everywhere(make, region="eu-west", **fields):
+    """All but one of the GPUs of a region, on both of its hosts."""
+    return make.gpu_grid(*(make.gpu(f"{region}-{name}", **fields) for name in ("a-0", "a-1", "b-0")))
+
+
+@pytest.mark.parametrize("fields", [{"action": RESET}, {"action": REBOOT}, {"action": DRAIN}, {"reason": "stale"}])
+def test_what_most_gpus_of_a_region_have_at_once_is_not_theirs(make, fields):
+    fleet = everywhere(make, **fields)
+    refusal = only(decided(make, fleet, of_gpu(make), replicas_min=1))
+    assert isinstance(refusal, Widespread)
+    assert str(refusal).startswith("3 of 4 GPUs of eu-west are unfit at once")
+    empty = stopped(slotless(fleet), "eu-west-a-0", "eu-west-a-1")
+    assert isinstance(only(decided(make, empty, of_gpu(make), replicas_min=1)), Widespread), "nothing is reset either"
+
+
+def test_half_of_a_region_or_all_of_one_host_may_well_be_broken(make):
+    for names in (("a-0", "b-0"), ("a-0", "a-1")):
+        fleet = make.gpu_grid(*(make.gpu(f"eu-west-{name}", RESET) for name in names))
+        assert only(decided(make, fleet, of_gpu(make), replicas_min=1)).kind is ActionKind.SCALE_IN
+    elsewhere = everywhere(make, "us-east", action=RESET)
+    assert only(decided(make, elsewhere, of_gpu(make))).__class__ is not Widespread
+
+
+def test_what_our_own_reset_hides_is_not_counted(make):
+    fleet = everywhere(make, action=RESET)
+    ledger = make.ledger(fleet, make.record(reset_gpu(*fleet.gpu("GPU-eu-west-b-0")), Stage.ORDERED))
+    assert only(decided(make, fleet, of_gpu(make), ledger=ledger, replicas_min=1)).kind is ActionKind.SCALE_IN
+
+
 def test_on_probation_nothing_is_done(make):
     assert isinstance(only(decided(make, make.gpu_grid(hosts=3), of_gpu(make))), OnProbation)
+
+
+def test_a_reset_that_could_not_be_judged_is_no_reason_for_a_reboot(make, drained):
+    unclear = tried(make, reset_gpu(*drained.gpu(GPU)), Verdict.INCONCLUSIVE)
+    action = only(decided(make, drained, of_gpu(make), ledger=make.ledger(drained, unclear)))
+    assert action.kind is ActionKind.RESET_GPU
 
 
 @pytest.mark.parametrize("verdicts", [[Verdict.NO_EFFECT], [Verdict.IMPROVED, Verdict.IMPROVED]])
