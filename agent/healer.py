@@ -80,7 +80,7 @@ class Healer:
             if unit.health.state in BROKEN_STATES:
                 await self._medic.heal(unit)
             else:
-                unit.withheld = ""
+                self._medic.spare(unit)
                 await self._medic.heed_driver(unit)
             interval_s = (
                 self.pace.starting_interval_s if unit.health.state is ReplicaState.STARTING else self.pace.interval_s

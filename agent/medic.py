@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from agent.actuator import Actuator
 from agent.board import Board, Unit
 from agent.core.budget import Quarantine, RestartBudget, RestartLater, allow, recent, refusal_wait_s
+from agent.core.health import BROKEN_STATES
 from agent.degradation import Degradations
 from agent.errors import ReplicaRuntimeError
 from agent.places import GpuPlaces
@@ -56,6 +57,8 @@ class Medic:
     budget: RestartBudget
     degradations: Degradations
     clock: Clock
+    _runtime_refuses: bool = False
+    """As it was told last."""
 
     async def heal(self, unit: Unit) -> None:
         """One try at a replica that is hung or crashed; what cannot be done now is tried again at the next call."""
@@ -75,6 +78,12 @@ class Medic:
                 await self._restart(unit, ReflexKind.RESTART_HUNG if hung else ReflexKind.RESTART_CRASHED)
         finally:
             self.board.release(unit.spec.replica)
+
+    def spare(self, unit: Unit) -> None:
+        """It is not broken, by whatever hand: nothing is withheld from it, and no runtime refuses it."""
+        unit.withheld = ""
+        if self._runtime_refuses:
+            self._tell_runtime("")
 
     async def heed_driver(self, unit: Unit) -> None:
         """Restart a replica that outlived a driver error after which its program has to be restarted: once per error."""
@@ -152,7 +161,12 @@ class Medic:
         self._tell_runtime(str(error))
 
     def _tell_runtime(self, error: str) -> None:
-        refused = [unit.spec.replica for unit in self.board.units.values() if unit.refusals >= REFUSALS_TOLD]
+        refused = [
+            unit.spec.replica
+            for unit in self.board.units.values()
+            if unit.refusals >= REFUSALS_TOLD and unit.health.state in BROKEN_STATES
+        ]
+        self._runtime_refuses = bool(refused)
         if not refused:
             self.degradations.clear(RUNTIME_PART)
         elif error:

@@ -342,3 +342,14 @@ async def test_one_refusal_is_no_degradation(rig):
     rig.runtime.crash(FIRST)
     await rig.until(lambda unit: unit.refusals == 1)
     assert rig.degradations.current() == ()
+
+
+@pytest.mark.parametrize("kind", [OrderKind.RESTART, OrderKind.STOP_REPLICA])
+@pytest.mark.parametrize("budget", [replace(RestartBudget(), refusal_backoff_s=0.1, refusal_cap_s=30.0)])
+async def test_what_an_order_put_right_is_no_degradation_any_more(rig, kind):
+    rig.runtime.fail_next_starts(4)
+    rig.runtime.crash(FIRST)
+    await rig.until(lambda unit: unit.refusals >= 4)  # the next try is most of a second away
+    assert rig.degradations.current() != ()
+    assert (await rig.final(rig.order("a", kind))).status is ReceiptStatus.DONE
+    await rig.until(lambda _: rig.degradations.current() == (), within_s=2.0)
