@@ -8,7 +8,7 @@ STAMP := $(VENV)/.trimtab-setup
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev check test demo up golden bench bench-mttr clean lock deb
+.PHONY: help setup setup-dev check test demo up golden bench bench-agent bench-mttr soak-agent clean lock deb
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,19 @@ golden: $(STAMP) ## rewrite the generated rules, alerts, dashboards and host fil
 
 bench: setup ## time a tick of the loop; docs/benchmarks.md names the other measurements
 	@$(BIN)/python bench/controller_tick.py
+
+# The exporter that the agent is compared with has an environment of its own: its libraries must not meet ours.
+NVITOP := .trimtab/bench/nvitop
+$(NVITOP)/.stamp: bench/locks/nvitop-exporter.txt
+	@$(PYTHON) -m venv --clear $(NVITOP)
+	@$(NVITOP)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r bench/locks/nvitop-exporter.txt
+	@touch $@
+
+bench-agent: setup-dev $(NVITOP)/.stamp ## what a scrape of the agent costs, and ten GPU faults, beside nvitop-exporter (six minutes)
+	@$(BIN)/python -m bench.agent_scrape --nvitop $(NVITOP)/bin/nvitop-exporter
+
+soak-agent: setup-dev ## six hours of an agent's life in six minutes: are its memory and its open files flat?
+	@$(BIN)/python -m bench.agent_soak --picture .trimtab/bench/agent-soak.svg
 
 bench-kills: $(STAMP) ## kill agents and controllers 1,000 times at random; every order is executed at most once
 	@$(BIN)/python -m bench.kills

@@ -34,7 +34,6 @@ IDLE_S = 15.0
 WARM_UP_S = 6.0
 FAULT_GPUS = 8
 BEFORE_FAULT_S = 2.0
-FAULT_S = 9.0
 RECOVERY_S_MAX = 20.0
 
 
@@ -109,6 +108,8 @@ def measure_fault(case: Case, nvitop: Path, scratch: Path) -> Result:
             stack.callback(exporter.stop)
             if not case.at_start:
                 exporter.wait_for(FAULT_GPUS)
+        if case.at_start:
+            agent.wait_for(0)
         pulse = stack.enter_context(Pulse(host))
         if not case.at_start:
             time.sleep(WARM_UP_S)
@@ -117,7 +118,7 @@ def measure_fault(case: Case, nvitop: Path, scratch: Path) -> Result:
         struck_s = time.monotonic()
         if not case.at_start:
             case.inject(host, agent)
-        time.sleep(FAULT_S)
+        time.sleep(case.lasts_s)
         healed_s = time.monotonic()
         heal_all(host)
         _wait_for_return(observers[0], healed_s)
@@ -143,7 +144,7 @@ def _seen(case: Case, observer: Observer, struck_s: float, healed_s: float) -> S
     everything = frozenset(range(FAULT_GPUS))
     broken, healthy = case.broken(FAULT_GPUS), everything - case.broken(FAULT_GPUS)
     fresh = observer.always_fresh(healthy, struck_s, healed_s)
-    worst = observer.worst(broken, struck_s + FAULT_S / 2, healed_s)
+    worst = observer.worst(broken, struck_s + case.lasts_s / 2, healed_s)
     return Seen(
         p99_s=observer.p99_s(),
         unanswered=observer.unanswered(),

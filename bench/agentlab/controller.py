@@ -8,6 +8,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A poll that the agent gave up is no trouble."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        return
+
+
 class QuietController:
     """Answers every sync after the wait that it asks for, divided by `factor`."""
 
@@ -38,8 +47,7 @@ class QuietController:
             def log_message(self, *_: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextmanager

@@ -16,6 +16,8 @@ from bench.agentlab.scraping import Scrape, samples, scrape
 
 START_S_MAX = 30.0
 END_S_MAX = 5.0
+UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONMALLOC")
+"""What would make a program compile itself at every start, or use memory in another way than on a host."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -49,10 +51,11 @@ class Exporter:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
+        told = {name: value for name, value in self.environment.items() if name not in UNUSUAL}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv,
-                env=dict(self.environment),
+                env=told,
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -80,10 +83,11 @@ class Exporter:
         return {int(labels[self.index_label]): value for labels, value in samples(page.text, self.temperature_metric)}
 
     def wait_for(self, gpus: int) -> None:
-        """Until the page shows so many GPUs."""
+        """Until it answers with a page that shows so many GPUs."""
         deadline = time.monotonic() + START_S_MAX
         while time.monotonic() < deadline:
-            if self.alive and len(self.temperatures(self.scrape())) >= gpus:
+            page = self.scrape()
+            if self.alive and page.answered and len(self.temperatures(page)) >= gpus:
                 return
             time.sleep(0.2)
         raise RuntimeError(f"{self.name} did not show {gpus} GPUs within {START_S_MAX:g} s, see {self.log}")

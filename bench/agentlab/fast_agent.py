@@ -8,10 +8,10 @@ samples that much more often.
 import asyncio
 import random
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from agent.command import serve
 from agent.app import Agent, build_agent
+from agent.command import serve
 from agent.core.health import Probe
 from agent.healer import HealerPace
 from agent.ports import Prober, ReplicaSpec
@@ -22,17 +22,24 @@ from chassis.notify import build_notifier
 from chassis.settings import inherited_environment
 from contracts.vocabulary import ReplicaId
 
+CATCH_UP_S_MAX = 10.0
+"""Simulated: probes that a slow moment cost are made up for, but not those of a long one."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class PacedProber:
-    """`Prober` that waits, on the clock, before it asks."""
+    """`Prober` that waits, on the clock, until the next probe of that replica is due."""
 
     prober: Prober
     clock: Clock
     interval_s: float
+    _due_s: dict[ReplicaId, float] = field(default_factory=dict)
 
     async def probe(self, spec: ReplicaSpec) -> Probe:
-        await self.clock.sleep(self.interval_s)
+        now_s = self.clock.monotonic_s()
+        due_s = self._due_s.get(spec.replica, now_s)
+        self._due_s[spec.replica] = max(due_s + self.interval_s, now_s - CATCH_UP_S_MAX)
+        await self.clock.sleep(max(0.0, due_s - now_s))
         return await self.prober.probe(spec)
 
     def forget(self, replica: ReplicaId) -> None:

@@ -14,6 +14,8 @@ from bench.agentlab.scraping import samples
 
 VICTIM = 3
 STORM_XID = 31
+SLOW_TIER_S = 36.0
+"""What changes by hand, such as MIG instances, is read every 30 seconds."""
 Told = Callable[[str], bool]
 """The page says that something is wrong, or that all was counted."""
 
@@ -31,6 +33,8 @@ class Case:
     """False: it strikes a part that only the agent has."""
     at_start: bool = False
     """True: it is there before the exporters start."""
+    lasts_s: float = 9.0
+    """Three times the age at which a sample is stale."""
 
 
 def cases() -> tuple[Case, ...]:
@@ -43,7 +47,9 @@ def cases() -> tuple[Case, ...]:
         Case("one GPU lost (Xid 79)", _xid(79), _down(VICTIM), one),
         Case("one GPU requires a reset", _on_victim(FaultName.RESET_REQUIRED), _down(VICTIM), one),
         Case("half of the calls not supported", _on_all(FaultName.NOT_SUPPORTED), _always, none),
-        Case("one GPU in MIG mode", _on_victim(FaultName.MIG), _shows("gpu_mig_info"), none),
+        Case(
+            "one GPU in MIG mode", _on_victim(FaultName.MIG), _shows("gpu_mig_instance_info"), none, lasts_s=SLOW_TIER_S
+        ),
         Case("200 Xids at once", _on_victim(FaultName.XID_STORM), _storm_counted, none),
         Case("the NVML worker killed", _kill_worker, _shows_worker_restart, none, for_nvitop=False),
         Case("no driver", _on_victim(FaultName.DRIVER_MISSING), _no_driver, every, at_start=True),
@@ -104,8 +110,8 @@ def _storm_counted(page: str) -> bool:
 
 
 def _shows_worker_restart(page: str) -> bool:
-    return sum(value for _, value in samples(page, "agent_worker_restarts_total")) > 0
+    return sum(value for _, value in samples(page, "agent_nvml_worker_restarts_total")) > 0
 
 
 def _no_driver(page: str) -> bool:
-    return any(value == 0 for _, value in samples(page, "gpu_driver_up"))
+    return any(value == 0 for labels, value in samples(page, "gpu_driver_up") if labels["reason"] != "not_yet_known")
