@@ -26,6 +26,8 @@ from contracts.vocabulary import GpuUuid
 log = logger(__name__)
 LOOK_INTERVAL_S = 1.0
 """How soon a change is on disk, and a reboot noticed that only rebooted simulated GPUs."""
+SAVE_S_MAX = 5.0
+"""A few kilobytes take milliseconds: a disk that takes longer hangs."""
 ENDED = {
     WorkerEnd.CRASHED: "worker_crashed",
     WorkerEnd.EXITED: "worker_ended",
@@ -65,6 +67,10 @@ class GpuWatch:
     kernel_log: KernelLog | None = field(init=False)
     _boot_id: str = ""
     _saved: int = 0
+    """The revision that is on disk."""
+    _unsaved: str = ""
+    """Why the newest one is not."""
+    _saving_since_s: float | None = None
 
     def __post_init__(self) -> None:
         self.ledger = GpuLedger(clock=self.clock, table=self.table)
@@ -90,6 +96,7 @@ class GpuWatch:
             group.create_task(self.workers.run())
             if self.kernel_log is not None:
                 group.create_task(self.kernel_log.run())
+            group.create_task(self._look())
             group.create_task(self._remember())
 
     @property
@@ -137,27 +144,43 @@ class GpuWatch:
         if reason is not None:
             self.ledger.driver_is(Driver(up=False, reason=reason, gpus=self.driver.gpus))
 
-    async def _remember(self) -> None:
-        """Notice reboots, say what does not work, and save what changed; a disk that fails costs memory, not sight."""
+    async def _look(self) -> None:
+        """Notice reboots, and say what does not work."""
         while True:
             await self.clock.sleep(LOOK_INTERVAL_S)
             self.notice_reboot()
-            self._say_degraded()
+            self._say_degraded("nvml", self._why_blind())
+            self._say_degraded("gpu_memory", self._why_forgetful())
+
+    async def _remember(self) -> None:
+        """Save what changed, beside everything else: a disk that fails, or hangs, costs memory and not sight."""
+        while True:
+            await self.clock.sleep(LOOK_INTERVAL_S)
             if self.ledger.revision == self._saved:
                 continue
             revision, memory = self.ledger.revision, self.ledger.memory(self._boot_id)
+            self._saving_since_s = self.clock.monotonic_s()
             try:
                 await asyncio.to_thread(self.sources.memory.save, memory)
             except OSError as error:
-                self.degradations.set("gpu_memory", f"cannot be saved: {error}")
-                continue
-            self._saved = revision
-            self.degradations.clear("gpu_memory")
+                self._unsaved = f"cannot be saved: {error}"
+            else:
+                self._saved, self._unsaved = revision, ""
+            finally:
+                self._saving_since_s = None
 
-    def _say_degraded(self) -> None:
+    def _why_blind(self) -> str:
         """A host without a driver is not degraded; one whose driver stopped answering is."""
         driver = self.driver
-        if driver.up or not self.ledger.present():
-            self.degradations.clear("nvml")
+        return "" if driver.up or not self.ledger.present() else f"the driver does not answer: {driver.reason}"
+
+    def _why_forgetful(self) -> str:
+        since_s = self._saving_since_s
+        hangs = since_s is not None and self.clock.monotonic_s() - since_s > SAVE_S_MAX
+        return "cannot be saved: the disk does not answer" if hangs else self._unsaved
+
+    def _say_degraded(self, part: str, reason: str) -> None:
+        if reason:
+            self.degradations.set(part, reason)
         else:
-            self.degradations.set("nvml", f"the driver does not answer: {driver.reason}")
+            self.degradations.clear(part)
