@@ -29,6 +29,8 @@ from chassis.logs import logger
 from contracts.vocabulary import UNFIT_FROM, GpuAction, GpuUuid
 
 log = logger(__name__)
+LOGGED_AGAIN_S = 1.0
+"""An Xid that comes again sooner is counted and not logged: a storm of thousands must not become one of log lines."""
 COUNTING_S_MAX = 5.0
 """After NVML counted them, every GPU speaks within a second; one that hangs from the start must not hold up the host."""
 _SEVERITY = {action: rank for rank, action in enumerate(GpuAction)}
@@ -221,11 +223,15 @@ class GpuLedger:
 
     def _sight(self, key: str, sighting: Sighting) -> None:
         now = Moment(monotonic_s=self.clock.monotonic_s(), unix_s=self.clock.now_unix_s())
+        former = self._records[key].xids.times_s.get(sighting.xid, ())
         self._records[key], is_new = xid_seen(self._records[key], sighting, now, self.table)
-        if is_new:
-            self.revision += 1
-            rule = self.table.rule_for(sighting.xid)
-            log.warning("xid_seen", gpu=key, xid=sighting.xid, meaning=rule.meaning, witness=sighting.witness.value)
+        if not is_new:
+            return
+        self.revision += 1
+        if former and sighting.at_s - former[-1] < LOGGED_AGAIN_S:
+            return
+        rule = self.table.rule_for(sighting.xid)
+        log.warning("xid_seen", gpu=key, xid=sighting.xid, meaning=rule.meaning, witness=sighting.witness.value)
 
     def _change(self, index: int, uuid: str, change: Callable[[GpuRecord], GpuRecord]) -> None:
         key = self._key(index, uuid)

@@ -25,7 +25,8 @@ from chassis.clock import SystemClock
 FAILED, UNUSABLE = 1, 2
 """Exit codes: it did not work; it cannot work as asked."""
 DIRECTORY = Path("/tmp/simulated-gpus")  # noqa: S108  # a default for trying things out; tests and stacks name their own
-SCRIPT_BYTES_MAX = 1_000_000
+SCRIPT_CHARS_MAX = 1_000_000
+"""More than the steps that a script may have."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,8 +145,11 @@ def _heal(arguments: argparse.Namespace) -> None:
 
 def _play(arguments: argparse.Namespace) -> None:
     with arguments.script.open(encoding="utf-8") as file:
-        script = parse_script(file.read(SCRIPT_BYTES_MAX))
-    asyncio.run(play(script, open_directory(arguments.dir), SystemClock(), _say))
+        text = file.read(SCRIPT_CHARS_MAX + 1)
+    if len(text) > SCRIPT_CHARS_MAX:
+        msg = f"{arguments.script}: longer than {SCRIPT_CHARS_MAX} characters"
+        raise ScriptError(msg)
+    asyncio.run(play(parse_script(text), open_directory(arguments.dir), SystemClock(), _say))
 
 
 def _say(line: str) -> None:

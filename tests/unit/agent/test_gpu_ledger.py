@@ -205,6 +205,17 @@ def test_a_reset_leaves_no_program_fault_behind(told):
     assert told.ledger.program_faults("GPU-0") == 0
 
 
+def test_a_storm_is_counted_event_by_event_and_logged_once(told, capsys):
+    told.sample(0)
+    for _ in range(500):
+        told.xid(0, 31)
+        told.clock.advance(0.001)
+    assert told.gpus()[0].xid_counts[31] == 500
+    told.clock.advance(2)
+    told.xid(0, 31)
+    assert capsys.readouterr().out.count("xid_seen") == 2
+
+
 def test_every_known_xid_has_a_zero_before_its_first_event(told):
     told.sample(0)
     assert told.gpus()[0].xid_counts == dict.fromkeys(TABLE.rules, 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.simulated_gpus.__main__ import main
+from agent.simulated_gpus.__main__ import SCRIPT_CHARS_MAX, main
 from agent.simulated_gpus.directory import STATE, open_directory
 from agent.simulated_gpus.faults import FaultName
 from agent.simulated_gpus.state import create
@@ -60,6 +60,16 @@ def test_a_script_is_played(directory: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["--dir", str(directory), "play", str(tmp_path / "script.yaml")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     assert open_directory(directory).gpus[1].ecc_uncorrected_volatile == 1
+
+
+def test_a_script_is_played_whole_or_not_at_all(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text("- {after_s: 0, fault: xid 95, gpu: 1}\n" + "#" * SCRIPT_CHARS_MAX)
+    assert main(["--dir", str(directory), "play", str(script)]) == 2
+    assert "longer than" in capsys.readouterr().err
+    assert open_directory(directory).gpus[1].ecc_uncorrected_volatile == 0
 
 
 @pytest.mark.parametrize(
