@@ -268,6 +268,7 @@ def _build_reporter(world: _World, body: _Body, healer: Healer, meter: HostMeter
         meter=meter,
         degradations=body.degradations,
         clock=world.clock,
+        places=body.places,
         rtts_s=outlook.rtts.newest_s,
     )
 

@@ -13,6 +13,7 @@ from agent.ports import GpuFitness, GpuUse
 from contracts.vocabulary import GpuUuid, ReplicaId
 
 NOT_YET_KNOWN = "the driver has not said yet which GPUs there are"
+NONE_SHOWN = "the driver shows no GPU"
 
 
 class NoGpus:
@@ -83,6 +84,11 @@ class GpuPlaces:
             board.assign(replace(unit.spec, gpus=plan))
         return None
 
+    def free_slots(self, board: Board) -> tuple[ReplicaId, ...]:
+        """Slots in which an order could start a replica now, in slot order."""
+        free = (unit.spec.replica for unit in board.units.values() if not unit.running and unit.claimed_by is None)
+        return tuple(replica for replica in free if self.why_not(board, replica, afresh=True) is None)
+
     def _plan(self, board: Board, unit: Unit, *, afresh: bool) -> Placement:
         if self._closed_host:
             return NoFitGpu(self._closed_host)
@@ -91,8 +97,8 @@ class GpuPlaces:
         if not self.known:
             return NoFitGpu(NOT_YET_KNOWN)
         had, devices = unit.spec.gpus, self._devices(board, unit)
-        if had and not devices and self.fitness.has_driver:
-            return hold(had, devices)  # a driver that shows nothing is no reason to start without a GPU
+        if (had or afresh) and not devices and self.fitness.has_driver:  # no reason to start without a GPU
+            return hold(had, devices) if had else NoFitGpu(NONE_SHOWN)
         here = all(gpu in self.fitness.present() for gpu in had)
         too_few = len(had) < self.per_replica
         return place(had, devices, self.per_replica) if afresh or too_few or not here else hold(had, devices)
@@ -114,6 +120,10 @@ class GpuPlaces:
     def may_use(self, unit: Unit, device: GpuUuid) -> bool:
         """Whether a process of this replica may work on `device`, or on a part of it. One whose GPUs nobody knows may use any."""
         return not unit.spec.gpus or any(self.use.device_of(gpu) == device for gpu in unit.spec.gpus)
+
+    def devices_of(self, unit: Unit) -> tuple[GpuUuid, ...]:
+        """The whole devices that a replica works on; what is not known to be part of one is named as it is."""
+        return tuple(dict.fromkeys(self.use.device_of(gpu) or gpu for gpu in unit.spec.gpus))
 
     def program_faults(self, unit: Unit) -> int:
         """Driver errors so far, on any of its GPUs, that call for a restart of the program."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from agent.board import Board, Unit
 from agent.core.gpu import gpu_reports
 from agent.degradation import Degradations
+from agent.places import GpuPlaces
 from agent.ports import LOG_TAIL_LINES_MAX, HostMemory
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
 from agent.reflexes import ReflexLog
 from chassis.clock import Clock
 from contracts.agent_api import HostReport, ReplicaReport
-from contracts.vocabulary import HostId, OrderKind, Region, ReplicaState
+from contracts.vocabulary import GpuUuid, HostId, OrderKind, Region, ReplicaState
 
 TROUBLED_STATES = frozenset({ReplicaState.HUNG, ReplicaState.CRASHED, ReplicaState.QUARANTINED})
 
@@ -43,6 +44,8 @@ class Reporter:
     meter: HostMeter
     degradations: Degradations
     clock: Clock
+    places: GpuPlaces = field(default_factory=GpuPlaces)
+    """Without any: a host without GPUs."""
     rtts_s: Mapping[Region, float] = field(default_factory=dict)
     """The newest round trip to each other region, kept up to date by whoever measures."""
     _seq: int = 0
@@ -61,8 +64,12 @@ class Reporter:
             runtime=who.runtime,
             agent_address=who.address,
             agent_port=who.port,
-            replicas=tuple(replica_report(unit, now_s) for unit in units if unit.generation > 0 or unit.running),
-            free_slots=tuple(unit.spec.replica for unit in units if not unit.running and unit.claimed_by is None),
+            replicas=tuple(
+                replica_report(unit, self.places.devices_of(unit), now_s)
+                for unit in units
+                if unit.generation > 0 or unit.running
+            ),
+            free_slots=self.places.free_slots(self.board),
             gpus=gpu_reports(self.gpus.newest(now_s), self.gpus.driver),
             reflexes=self.reflexes.newest(),
             cpu_utilization_ratio=None if load is None else load.cpu_utilization_ratio,
@@ -73,8 +80,8 @@ class Reporter:
         )
 
 
-def replica_report(unit: Unit, now_s: float) -> ReplicaReport:
-    """One replica as its agent sees it."""
+def replica_report(unit: Unit, gpus: tuple[GpuUuid, ...], now_s: float) -> ReplicaReport:
+    """One replica as its agent sees it, with the devices that it works on."""
     health, pulse, spec = unit.health, unit.health.pulse, unit.spec
     known = (
         {}
@@ -98,7 +105,7 @@ def replica_report(unit: Unit, now_s: float) -> ReplicaReport:
         profile=None if pulse is None else pulse.profile,
         progress_age_s=health.progress_age_s(now_s),
         restarts_total=unit.restarts_total,
-        gpus=spec.gpus,
+        gpus=gpus,
         withheld=unit.withheld,
         canaries_failed=unit.canaries_failed,
         log_tail=unit.log_tail[-LOG_TAIL_LINES_MAX:] if health.state in TROUBLED_STATES else (),

@@ -158,7 +158,7 @@ async def rig(tmp_path, budget):
 
 async def test_a_started_replica_is_told_its_gpu_and_the_journal_remembers_it(rig):
     assert rig.unit.spec.gpus == (A,)
-    assert replica_report(rig.unit, rig.clock.monotonic_s()).gpus == (A,)
+    assert replica_report(rig.unit, rig.places.devices_of(rig.unit), rig.clock.monotonic_s()).gpus == (A,)
     assert [memory.gpus for memory in rig.journal.replicas()] == [(A,)]
 
 
@@ -179,7 +179,7 @@ async def test_a_replica_that_breaks_on_a_bad_gpu_stays_down_until_the_gpu_is_fi
     assert await rig.runtime.running() == ()  # the hung one was ended: a reset needs an idle device
     assert rig.kinds() == [ReflexKind.WITHHOLD]  # written down once, not at every look
     assert "fell off the bus" in rig.reflexes.newest()[0].evidence["unfit"]
-    assert "fell off the bus" in replica_report(rig.unit, 0.0).withheld
+    assert "fell off the bus" in replica_report(rig.unit, (), 0.0).withheld
     assert rig.unit.restarts_s == ()
     del rig.gpus.unfit[A]
     await rig.until(lambda unit: unit.health.state is ReplicaState.READY and unit.generation == 2)

@@ -130,7 +130,7 @@ async def test_a_driver_that_stays_silent_holds_back_the_starts_but_not_the_boot
     rig.gpus.known = False
     await asyncio.wait_for(rig.boot(), 10)
     assert await rig.runtime.running() == ()
-    report = replica_report(rig.board.units[FIRST], 0.0)
+    report = replica_report(rig.board.units[FIRST], (), 0.0)
     assert (report.state, report.reason) == (ReplicaState.CRASHED, f"not started: {NOT_YET_KNOWN}")
     assert rig.board.units[FIRST].claimed_by is None  # the reflexes go on from here
 
