@@ -58,6 +58,8 @@ class ControllerLine:
 
     async def post(self, path: str, content: str, *, token: str, timeout_s: float) -> Reply | Failed:
         """POST a JSON body; `token` empty: without one. Never raises for what the other end or the network does."""
+        if not _is_one_word(token):
+            return Failed(SyncFailure.UNAUTHORIZED, "the token holds blanks or letters that no header can carry")
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -95,6 +97,11 @@ class ControllerLine:
             await self.aclose()
             self._client, self._stamp = _client(context), stamp
         return self._client
+
+
+def _is_one_word(token: str) -> bool:
+    """What a header cannot carry would end the process, or be told as a broken connection."""
+    return token.isascii() and token.isprintable() and " " not in token
 
 
 def _client(verify: ssl.SSLContext | bool) -> httpx.AsyncClient:

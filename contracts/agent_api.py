@@ -8,7 +8,7 @@ at least once and execution, by key, at most once.
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts.serving_api import SloThresholds
 from contracts.vocabulary import (
@@ -66,7 +66,7 @@ class ReplicaReport(Wire):
     log_tail: tuple[str, ...] = ()
     """Last lines of the log of a replica that is hung, crashed or quarantined; at most 20 lines."""
     gpus: tuple[GpuUuid, ...] = ()
-    """Devices it was given; empty on a host without GPUs."""
+    """Whole devices that it was given, or was given a part of; empty on a host without GPUs."""
     withheld: str = ""
     """Why the agent does not restart it, when it would otherwise: its GPU is unfit. Empty: nothing is withheld."""
     canaries_failed: int = 0
@@ -101,7 +101,8 @@ class GpuReport(Wire):
     """SM clock over its maximum."""
     slowed: bool = False
     """The hardware slows it down now, for heat or power braking. A software power cap is normal and does not count."""
-    recommended_action: GpuAction = GpuAction.NONE
+    recommended_action: Annotated[GpuAction, BeforeValidator(lambda said: said or GpuAction.NONE)] = GpuAction.NONE
+    """Agents of the first version say nothing as an empty text."""
     action_source: str = ""
     """What recommends it: `driver`, `xid 79`, or empty."""
     model: str = ""
@@ -132,7 +133,7 @@ class HostReport(Wire):
     """Where the agent's own /metrics is, for scrape discovery."""
     replicas: Annotated[tuple[ReplicaReport, ...], Field(max_length=REPLICAS_PER_HOST_MAX)]
     free_slots: tuple[ReplicaId, ...]
-    """Ids of replicas that could be started here."""
+    """Ids of replicas that could be started here now: on GPUs that are fit, where there are any."""
     gpus: tuple[GpuReport, ...] = ()
     reflexes: tuple[ReflexReport, ...] = ()
     """The newest reflexes of this boot, at most 32."""

@@ -25,7 +25,12 @@ HERE = Path(__file__).parent
 ENVOY = str(Path(next(iter(envoy.__path__))) / "_bin" / "envoy")
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  # a tmpfs, which is where gateways watch in production
 EU, US = Region("eu-west"), Region("us-east")
-REPLICAS = {"eu-0": (EU, "127.0.1.1"), "eu-1": (EU, "127.0.1.2"), "us-0": (US, "127.0.2.1"), "us-1": (US, "127.0.2.2")}
+REPLICAS = {
+    "eu-west-a-0": (EU, "127.0.1.1"),
+    "eu-west-a-1": (EU, "127.0.1.2"),
+    "us-east-a-0": (US, "127.0.2.1"),
+    "us-east-a-1": (US, "127.0.2.2"),
+}
 
 
 @dataclass

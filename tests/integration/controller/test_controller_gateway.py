@@ -53,8 +53,8 @@ async def keep_reporting(rig: "GatewayRig", url: str) -> None:
     while True:
         seq += 1
         for host, replicas, address in (
-            ("eu-west-a", ("eu-0", "eu-1"), "127.0.1.1"),
-            ("us-east-a", ("us-0", "us-1"), "127.0.2.1"),
+            ("eu-west-a", ("eu-west-a-0", "eu-west-a-1"), "127.0.1.1"),
+            ("us-east-a", ("us-east-a-0", "us-east-a-1"), "127.0.2.1"),
         ):
             said = report(rig, host, replicas, address, seq)
             body = SyncRequest(sent_unix_s=time.time(), max_wait_s=0, thresholds_revision=0, report=said, receipts=())
@@ -107,7 +107,7 @@ async def test_reports_become_routes_and_a_killed_controller_loses_no_request(
         await wait_until_async(lambda: published() != first, within_s=12, what="the next process publishes")
         fleet = await rig.client.get(f"{url}/api/v1/fleet")
         (seen,) = fleet.json()["gateways"]
-        assert set(seen["in_flight"]) == {"eu-0", "eu-1", "us-0", "us-1"}
+        assert set(seen["in_flight"]) == {"eu-west-a-0", "eu-west-a-1", "us-east-a-0", "us-east-a-1"}
         await loading
     finally:
         reporting.cancel()

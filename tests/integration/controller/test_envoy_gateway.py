@@ -57,8 +57,8 @@ async def test_the_standby_takes_over_when_a_region_dies(rig: "GatewayRig") -> N
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(4.0))
         await asyncio.sleep(1.0)
-        rig.replicas["eu-0"].kill()
-        rig.replicas["eu-1"].kill()
+        rig.replicas["eu-west-a-0"].kill()
+        rig.replicas["eu-west-a-1"].kill()
     assert load.lost == {}
     assert load.share(US) > 0.5
 
@@ -68,7 +68,7 @@ async def test_a_region_that_only_drains_hands_over_to_the_standby(rig: "Gateway
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(3.0))
         await asyncio.sleep(0.5)
-        await rig.step(rig.plan(1.0, 0.0, draining=("eu-0", "eu-1")))
+        await rig.step(rig.plan(1.0, 0.0, draining=("eu-west-a-0", "eu-west-a-1")))
     assert load.lost == {}
     assert load.share(US) > 0.6
 
@@ -76,16 +76,16 @@ async def test_a_region_that_only_drains_hands_over_to_the_standby(rig: "Gateway
 async def test_a_draining_replica_finishes_its_work_and_gets_no_more(
     rig: "GatewayRig",
 ) -> None:
-    for name in ("eu-0", "eu-1"):
+    for name in ("eu-west-a-0", "eu-west-a-1"):
         await rig.mood(name, "delay_s=0.3")
     load = rig.load()
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(3.0))
         await asyncio.sleep(1.0)
-        assert dict((await observed(rig)).in_flight)["eu-0"] > 0
-        await rig.step(rig.plan(1.0, 0.0, draining=("eu-0",)))
-        await rig.until(lambda: is_quiet(rig, "eu-0"))
-        rig.replicas["eu-0"].kill()
+        assert dict((await observed(rig)).in_flight)["eu-west-a-0"] > 0
+        await rig.step(rig.plan(1.0, 0.0, draining=("eu-west-a-0",)))
+        await rig.until(lambda: is_quiet(rig, "eu-west-a-0"))
+        rig.replicas["eu-west-a-0"].kill()
     assert load.lost == {}
 
 
@@ -94,20 +94,20 @@ async def test_a_killed_replica_loses_nothing(rig: "GatewayRig") -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(4.0))
         await asyncio.sleep(1.0)
-        rig.replicas["eu-0"].kill()
+        rig.replicas["eu-west-a-0"].kill()
     assert load.lost == {}
 
 
 async def test_requests_stuck_in_a_frozen_replica_come_back_when_it_is_killed(rig: "GatewayRig") -> None:
-    for name in ("eu-0", "eu-1"):
+    for name in ("eu-west-a-0", "eu-west-a-1"):
         await rig.mood(name, "delay_s=0.2")
     load = rig.load()
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(4.0))
         await asyncio.sleep(1.0)
-        os.kill(rig.replicas["eu-0"].pid, signal.SIGSTOP)
+        os.kill(rig.replicas["eu-west-a-0"].pid, signal.SIGSTOP)
         await asyncio.sleep(0.8)  # what an agent needs to be sure, and to restart it
-        rig.replicas["eu-0"].kill()
+        rig.replicas["eu-west-a-0"].kill()
     assert load.lost == {}
     assert load.slowest_s < 2.5
 
@@ -125,18 +125,18 @@ async def test_a_hundred_weight_steps_lose_nothing(rig: "GatewayRig") -> None:
 
 
 async def test_a_replica_that_comes_back_serves_again(rig: "GatewayRig") -> None:
-    rig.replicas["eu-0"].kill()
-    rig.replicas["eu-0"].wait(timeout=5)
-    rig.start_replica("eu-0")
+    rig.replicas["eu-west-a-0"].kill()
+    rig.replicas["eu-west-a-0"].wait(timeout=5)
+    rig.start_replica("eu-west-a-0")
     async with asyncio.timeout(15.0):
         load = rig.load(rate=50)
-        while not load.outcomes["eu-0"]:
+        while not load.outcomes["eu-west-a-0"]:
             await load.run(0.5)
     assert load.lost == {}
 
 
 async def test_a_refusal_because_of_overload_is_tried_elsewhere_and_ejects_nobody(rig: "GatewayRig") -> None:
-    await rig.mood("eu-0", "status=503&headers=retry-after:%201")
+    await rig.mood("eu-west-a-0", "status=503&headers=retry-after:%201")
     load = rig.load(rate=30)  # half of it is retried: even after a stall of the machine that fits into the retry budget
     await load.run(5.0)
     assert load.lost == {}
@@ -144,7 +144,7 @@ async def test_a_refusal_because_of_overload_is_tried_elsewhere_and_ejects_nobod
 
 
 async def test_a_replica_that_answers_500_is_ejected_though_its_checks_pass(rig: "GatewayRig") -> None:
-    await rig.mood("eu-0", "status=500")
+    await rig.mood("eu-west-a-0", "status=500")
     load = rig.load()
     await load.run(3.0)
     assert int(await rig.stat("cluster.tts.outlier_detection.ejections_enforced_total")) >= 1
