@@ -115,7 +115,7 @@ class AgentSettings(ProcessSettings):
     gpu_reset_command: tuple[str, ...] = ()
     """Command that resets one GPU, with `{gpu}` for its UUID; empty: `nvidia-smi --gpu-reset -i {gpu}`, which only root may."""
     allow_reboot: bool = False
-    """Whether an order may reboot this host while no replica runs on it."""
+    """Whether an order may reboot this host while no replica runs on it and nobody computes on its GPUs."""
     machine_dry_run: bool = False
     """Judge and journal such orders as usual, and then only say what would have been run; each ends as failed."""
     machine_orders_per_day: Annotated[int, Field(ge=1, le=24)] = 4
