@@ -2,7 +2,7 @@
 
 Each execution of an order is written down outside of the agent, durably and *before* it is done, by whoever does it: the
 witness that a killed agent cannot take along. A runtime is not told keys of orders, so an order carries its own number in
-what the runtime is told: the grace of a restart in microseconds, the name of the profile of a switch.
+what the runtime is told: the grace of a restart, the name of the profile of a switch.
 """
 
 import asyncio
@@ -43,8 +43,9 @@ from contracts.serving_api import SloThresholds, SwitchProfileResponse
 from contracts.vocabulary import FULL_FP32, HostId, ProfileId, Region, ReplicaId
 
 REGION = Region("eu")
-NUMBERS_PER_SECOND = 1_000_000
-"""A restart's grace carries the order's number as microseconds; they are never waited for."""
+NUMBERS_PER_SECOND = 100_000_000_000
+"""A restart's grace carries the order's number, and is never waited for. Numbers of 40 bits stay below 11 s, which is less than the
+longest grace that a host grants, and a double holds them exactly."""
 WORK_S_MAX = 0.01
 """Executions take a moment, so that kills hit them in the middle."""
 
