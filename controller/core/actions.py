@@ -194,3 +194,5 @@ class ActionRecord:
     """loop, or the operator who asked for it."""
     verdict: Verdict | None = None
     detail: str = ""
+    refused: bool = False
+    """Its host would not begin it: it never happened."""

@@ -7,7 +7,8 @@ decides. Orders carry keys made from the action's id, so a new leader that offer
 
 from dataclasses import dataclass, replace
 
-from contracts.vocabulary import ReceiptStatus, Region, ReplicaId, ReplicaState
+from contracts.agent_api import Receipt
+from contracts.vocabulary import ReceiptStatus, RefusalReason, Region, ReplicaId, ReplicaState
 from controller.core.actions import (
     Action,
     ActionRecord,
@@ -62,6 +63,8 @@ class Failed:
     """It was not done, or did not work."""
 
     why: str
+    refused: bool = False
+    """Its host would not begin it."""
 
 
 State = Wait | Executed | Failed
@@ -215,8 +218,8 @@ def _after_order(record: ActionRecord, facts: Facts) -> ActionRecord:
         case Executed(detail=detail):
             window_s = record.expectation.window_s + 2 * facts.policy.block_s  # the last block must have closed
             return enter(record, Stage.VERIFYING, facts, window_s, detail)
-        case Failed(why=why):
-            return close(record, Verdict.FAILED, facts.now_unix_s, why)
+        case Failed(why=why, refused=refused):
+            return close(replace(record, refused=refused), Verdict.FAILED, facts.now_unix_s, why)
         case Wait():
             return record
 
@@ -270,12 +273,19 @@ def _or_lost(is_done: bool, why: str, record: ActionRecord, facts: Facts) -> Sta
     receipts = facts.answers(record)
     lost = next((receipt for receipt in receipts if receipt.status in LOST), None)
     if lost is not None:
-        return Failed(f"the agent answered {lost.status}: {lost.refusal or lost.detail or 'no reason given'}")
+        return _lost_by(lost)
     if facts.now_unix_s >= record.stage_deadline_unix_s:
         return Failed(f"{why} before its deadline")
     if not receipts and facts.is_void(record):
         return Failed(f"no answer from the agent, and {why}")
     return Wait()
+
+
+def _lost_by(receipt: Receipt) -> Failed:
+    """A host that has lost its memory refuses what it may have executed; every other refusal means that it never happened."""
+    words = ", ".join(word for word in (receipt.refusal, receipt.detail) if word) or "no reason given"
+    never = receipt.status is ReceiptStatus.REFUSED and receipt.refusal is not RefusalReason.MEMORY_LOST
+    return Failed(f"the agent answered {receipt.status}: {words}", refused=never)
 
 
 def _switched(action: SwitchProfile, record: ActionRecord, facts: Facts) -> State:

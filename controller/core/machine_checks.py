@@ -94,14 +94,14 @@ def rest_can_carry(question: Question) -> Refusal | None:
 
 
 def machine_attempts_are_left(question: Question) -> Refusal | None:
-    """Orders that went out count, whatever came of them: one without an answer may well have been obeyed."""
+    """Orders that went out count, unless the host refused them: one without an answer may well have been obeyed."""
     action, policy = question.action, question.policy
     if not isinstance(action, MachineAction):
         return None
     is_reset = isinstance(action, ResetGpu)
     attempts_max = policy.gpu_resets_max_per_day if is_reset else policy.host_reboots_max_per_day
     tried = question.ledger.tried(action.kind, target_of(action), question.now_unix_s - policy.history_s)
-    ordered = sum(bool(record.order_keys) for record in tried)
+    ordered = sum(bool(record.order_keys) and not record.refused for record in tried)
     if ordered < attempts_max:
         return None
     return NeedsInspection(action.because, f"a {'reset' if is_reset else 'reboot'} was ordered {ordered}× in 24 h")

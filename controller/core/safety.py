@@ -281,6 +281,7 @@ _TOUCHES_A_MACHINE: tuple[Check, ...] = (
     one_machine_per_region,
     machine_is_drained,
     _disruption_helps,
+    _attempts_are_left,
     _has_rested,
 )
 CHECKS: Mapping[ActionKind, tuple[Check, ...]] = {

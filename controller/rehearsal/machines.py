@@ -101,7 +101,7 @@ class MachineWatch:
         self.touches_seen[host.locality.host] = len(host.machine.touches)
 
     def _beyond_the_caps(self, machine: list[ActionRecord]) -> Iterator[str]:
-        ordered = [record.action for record in machine if record.order_keys]
+        ordered = [record.action for record in machine if record.order_keys and not record.refused]
         resets = Counter(action.gpu for action in ordered if isinstance(action, ResetGpu))
         reboots = Counter(action.host for action in ordered if isinstance(action, RebootHost))
         for target, count in (*resets.items(), *reboots.items()):

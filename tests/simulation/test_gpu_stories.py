@@ -167,6 +167,13 @@ def test_a_leader_that_dies_at_any_write_of_a_reset_neither_loses_nor_repeats_it
             rehearsal.must_be_home()
 
 
+@pytest.mark.parametrize("write", range(12, 16))
+def test_a_leader_that_dies_before_its_reboot_went_out_does_not_use_up_the_one_of_the_day(write):
+    rehearsal = play(LOST, regions=ROOMY, until_s=900, crash_after=frozenset({write}))
+    assert [touch.kind for touch in rehearsal.world.hosts["eu-west-a"].machine.touches] == [OrderKind.REBOOT_HOST]
+    rehearsal.must_be_home()
+
+
 # ── what is left alone ────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("takes_s", [25.0, 140.0], ids=["seconds", "until its agent gives up"])
 def test_a_reset_hides_the_other_gpus_of_its_host_and_nobody_there_is_disturbed(takes_s):

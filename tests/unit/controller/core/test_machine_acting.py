@@ -58,8 +58,8 @@ def ordered(make, record):
     return replace(record, stage=Stage.ORDERED, order_keys=(key,), **deadline)
 
 
-def answer(record, status, refusal=None):
-    return (Receipt(key=record.order_keys[0], epoch=7, status=status, refusal=refusal),)
+def answer(record, status, refusal=None, detail=""):
+    return (Receipt(key=record.order_keys[0], epoch=7, status=status, refusal=refusal, detail=detail),)
 
 
 def test_the_order_waits_for_a_report_that_is_newer_than_the_intent(make, fleet, go):
@@ -110,8 +110,15 @@ def test_a_reset_that_was_tried_is_judged_by_its_effect(make, fleet, go, status)
 
 def test_one_that_was_refused_never_happened(make, fleet, go):
     record = ordered(make, reset(make, fleet))
-    refused = go(record, receipts=answer(record, ReceiptStatus.REFUSED, RefusalReason.GPU_IN_USE)).record
-    assert (refused.verdict, refused.detail) == (Verdict.FAILED, "the agent answered refused: gpu_in_use")
+    refused = go(record, receipts=answer(record, ReceiptStatus.REFUSED, RefusalReason.GPU_IN_USE, "pid 7")).record
+    assert (refused.verdict, refused.detail) == (Verdict.FAILED, "the agent answered refused: gpu_in_use, pid 7")
+    assert refused.refused
+
+
+def test_a_host_that_has_lost_its_memory_may_have_obeyed(make, fleet, go):
+    record = ordered(make, reset(make, fleet))
+    lost = go(record, receipts=answer(record, ReceiptStatus.REFUSED, RefusalReason.MEMORY_LOST)).record
+    assert (lost.verdict, lost.refused) == (Verdict.FAILED, False)
 
 
 def test_a_lost_answer_is_replaced_by_what_the_gpu_shows_once_the_order_is_void(make, fleet, cured, go):
@@ -150,8 +157,7 @@ def test_an_agent_that_was_started_again_has_not_rebooted_its_host(make, fleet, 
 
 def test_a_reset_that_its_agent_calls_failed_is_not_called_done(make, fleet, go):
     record = ordered(make, reset(make, fleet))
-    (receipt,) = answer(record, ReceiptStatus.FAILED)
-    tried = go(record, receipts=(receipt.model_copy(update={"detail": "rehearsal only"}),)).record
+    tried = go(record, receipts=answer(record, ReceiptStatus.FAILED, detail="rehearsal only")).record
     assert tried.detail == "its agent calls it failed: rehearsal only"
 
 

@@ -13,6 +13,7 @@ from controller.core.ledger import hosts_of
 from controller.core.plans import reboot_host, reset_gpu, restart, scale_in, scale_out, switch_profile
 from controller.core.policy import Policy, PolicyError
 from controller.core.refusals import (
+    AttemptsExhausted,
     BelowNeededCapacity,
     Cooldown,
     GpuUnfit,
@@ -166,8 +167,8 @@ def test_no_reboot_while_the_rest_cannot_carry_the_load(make, fleet, refusal):
     assert refusal(reboot(fleet), ledger=make.ledger(fleet, loads=unknown)) is StaleSignals
 
 
-def closed(make, action, verdict, age_s, number=0, ordered=True):
-    record = make.record(action, Stage.CLOSED, age_s, verdict=verdict, id=f"m{number}")
+def closed(make, action, verdict, age_s, number=0, ordered=True, **fields):
+    record = make.record(action, Stage.CLOSED, age_s, verdict=verdict, id=f"m{number}", **fields)
     return replace(record, order_keys=("k",) if ordered else ())
 
 
@@ -181,6 +182,15 @@ def test_two_resets_of_a_gpu_and_one_reboot_of_a_host_a_day(make, fleet, refusal
     assert after(reset(fleet), 8000.0, 4000.0, ordered=False) is None
     assert after(reset(fleet), 90_000.0, 88_000.0) is None
     assert after(reboot(fleet), 4000.0) is NeedsInspection
+
+
+def test_what_its_host_refused_never_happened_and_is_not_tried_for_ever(make, fleet, refusal):
+    def after(times):
+        past = [closed(make, reboot(fleet), Verdict.FAILED, 4000.0, n, refused=True) for n in range(times)]
+        return refusal(reboot(fleet), ledger=make.ledger(fleet, *past))
+
+    assert after(ALLOWED.attempts_max - 1) is None
+    assert after(ALLOWED.attempts_max) is AttemptsExhausted
 
 
 def test_a_machine_rests_between_two_attempts(make, fleet, refusal):

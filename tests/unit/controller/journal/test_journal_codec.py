@@ -74,6 +74,14 @@ def test_a_scale_in_from_before_emergencies_was_a_graceful_one(record: ActionRec
     assert codec.action_from_json(body).action == action
 
 
+@settings(deadline=None, max_examples=5)
+@given(records())
+def test_a_record_from_before_refusals_were_told_apart_may_have_been_obeyed(record: ActionRecord) -> None:
+    body = codec.action_to_json(record)
+    del body["refused"]
+    assert codec.action_from_json(body) == replace(record, refused=False)
+
+
 def restart_and_scale_in_of_the_same_replica() -> tuple[Action, Action]:
     restart = Restart(host="a", region="eu", replica="a-0", generation=3, graceful=True)
     scale_in = ScaleIn(host="a", region="eu", replica="a-0", generation=3)
