@@ -55,6 +55,12 @@ class Replica(Body):
     address: str
     port: int
     cordoned: bool
+    gpus: tuple[str, ...] = ()
+    """UUIDs of the devices that it works on."""
+    withheld: str = ""
+    """Why its agent does not restart it: its GPU is unfit. Empty: nothing is withheld."""
+    canaries_failed: int = 0
+    """Test utterances in a row that failed while there was no traffic."""
 
 
 class Gpu(Body):

@@ -18,6 +18,7 @@ from trimtab.cli.story_render import (
     gpus_table,
     status_lines,
     traffic_table,
+    trouble_lines,
 )
 from trimtab.supervisor.home_lock import running_state
 
@@ -42,6 +43,8 @@ def status(ctx: typer.Context, as_json: JsonOption = False) -> None:
         for line in status_lines(state):
             out.print(line)
         out.print(fleet_table(fleet))
+        for line in trouble_lines(fleet):
+            out.print(line)
         if (gpus := gpus_table(fleet)) is not None:
             out.print(gpus)
         out.print(traffic_table(fleet))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.markup import escape
 from rich.table import Table
 
-from trimtab.api_bodies import Action, Decision, Fleet, Gpu, SloList, Status
+from trimtab.api_bodies import Action, Decision, Fleet, Gpu, Replica, SloList, Status
 
 KIND_STYLES = {
     "act": "bold cyan",
@@ -46,23 +46,32 @@ def status_lines(status: Status) -> Iterable[str]:
 
 def fleet_table(fleet: Fleet) -> Table:
     """One row per replica."""
-    columns = ("region", "replica", "state", "profile", "gen", "in flight", "queued", "where")
+    columns = ("region", "replica", "state", "profile", "gen", "in flight", "queued", "gpu", "where")
     table = Table(*columns, title="replicas", title_justify="left")
     for host in fleet.hosts:
+        indexes = {gpu.uuid: str(gpu.gpu) for gpu in host.gpus}
         for replica in host.replicas:
-            style = STATE_STYLES.get(replica.state, "yellow")
-            state = f"[{style}]{replica.state}[/]" + (" (cordoned)" if replica.cordoned else "")
             table.add_row(
                 host.region,
                 replica.replica,
-                state,
+                _replica_state(replica),
                 replica.profile or "–",
                 str(replica.generation),
                 str(replica.in_flight),
                 f"{replica.queued_s:.2f} s",
+                ", ".join(indexes.get(uuid, uuid) for uuid in replica.gpus) or "–",
                 f"{replica.address}:{replica.port}",
             )
     return table
+
+
+def trouble_lines(fleet: Fleet) -> Iterable[str]:
+    """What the table has no room for: why a replica is not started again, and which are silent when spoken to."""
+    for replica in fleet.replicas():
+        if replica.withheld:
+            yield f"[yellow]{replica.replica} is not started again while its GPU is unfit[/]: {escape(replica.withheld)}"
+        if replica.canaries_failed:
+            yield f"[yellow]{replica.replica} failed its last test utterances[/]: {replica.canaries_failed} in a row"
 
 
 def gpus_table(fleet: Fleet) -> Table | None:
@@ -83,6 +92,12 @@ def gpus_table(fleet: Fleet) -> Table | None:
                 "[bold magenta]simulated[/]" if gpu.simulated else escape(gpu.model),
             )
     return table if table.row_count else None
+
+
+def _replica_state(replica: Replica) -> str:
+    style = STATE_STYLES.get(replica.state, "yellow")
+    marks = (" (withheld)" if replica.withheld else "") + (" (cordoned)" if replica.cordoned else "")
+    return f"[{style}]{replica.state}[/]{marks}"
 
 
 def _gpu_state(gpu: Gpu) -> str:

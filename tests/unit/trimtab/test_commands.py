@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from contracts.agent_api import GpuReport
 from controller.api import fleet as fleet_api
 from controller.api import intents as intents_api
 from controller.api import slos as slos_api
@@ -26,11 +27,12 @@ TOKEN = "operator-token"
 REPLICA = fleet_api.ReplicaView(
     replica="eu-west-a-0", state="hung", reason="3 probes missed", state_age_s=1.0, profile="full-fp32-onnx",
     profiles=["full-fp32-onnx"], generation=4, in_flight=2, queued_s=0.5, progress_age_s=3.0, slo_revision=1,
-    address="127.0.1.1", port=9001, cordoned=True, log_tail=[],
+    address="127.0.1.1", port=9001, cordoned=True, log_tail=[], gpus=["GPU-7", "GPU-gone"], canaries_failed=3,
+    withheld="GPU-7: reset_gpu is recommended by xid 48",
 )  # fmt: skip
 HOST = fleet_api.HostView(
     host="eu-west-a", region="eu-west", runtime="process", boot_id="b", report_age_s=0.1, report_seq=1, agent_address="127.0.1.1",
-    agent_port=9400, free_slots=[], gpus=[], replicas=[REPLICA],
+    agent_port=9400, free_slots=[], gpus=[GpuReport(gpu=7, uuid="GPU-7", up=True)], replicas=[REPLICA],
 )  # fmt: skip
 FLEET = fleet_api.FleetView(
     hosts=[HOST],
@@ -155,6 +157,14 @@ def test_status_shows_leader_replicas_and_where_traffic_goes(controller: Control
     assert code == 0
     for words in ("here:8700", "epoch 3", "paused", "eu-west-a-0", "hung", "cordoned", "us-east 75%", "7.1.abc"):
         assert words in text
+
+
+def test_status_says_on_which_gpu_a_replica_is_and_why_it_is_not_started_again(controller: Controller) -> None:
+    _, text = run(controller.url, "status")
+    assert "hung (withheld) (cordoned)" in text
+    assert "7, GPU-gone" in text
+    assert "eu-west-a-0 is not started again while its GPU is unfit: GPU-7: reset_gpu is recommended by xid 48" in text
+    assert "eu-west-a-0 failed its last test utterances: 3 in a row" in text
 
 
 def test_status_as_json_can_be_parsed(controller: Controller) -> None:
