@@ -93,7 +93,7 @@ class Gpu:
     sample_age_s: float
     """Also of a GPU that is down: how long ago anything was heard of it."""
     values: Mapping[str, float] = field(default_factory=dict)
-    """`memory_used_bytes`, `sm_clock_ratio`, …: every name is in `agent.exporter.gpus`. Includes the driver's own counters."""
+    """`memory_used_bytes`, `sm_clock_ratio`, …: every name is in `agent.exporter.gpu_table`. Includes the driver's own counters."""
     processes: tuple[GpuProcess, ...] | None = None
     """None when it is not known who is there."""
     mig: tuple[MigInstance, ...] = ()
