@@ -27,6 +27,7 @@ from trimtab.cli.options import console
 from trimtab.host import units
 from trimtab.host.activate import Activation, apply_modes, make_user, reload_units, stop_unit
 from trimtab.host.artefacts import AGENT_ENV, DROP_IN, installed_defaults, packaged
+from trimtab.host.env_file import secret_variables
 from trimtab.host.errors import InstallError
 from trimtab.host.install import Change, Plan, Request, Step, carry_out, plan_installation
 from trimtab.host.programs import run_program
@@ -149,7 +150,10 @@ def _assignments(given: Sequence[str]) -> dict[str, str]:
         name, equals, value = item.partition("=")
         field = name.strip().removeprefix(ENV_PREFIX).lower()
         if not equals or field not in AgentSettings.model_fields:
-            msg = f"--set {item}: not NAME=VALUE with the name of a setting (`python -m agent --help` lists them)"
+            msg = f"--set {name}: not NAME=VALUE with the name of a setting (`python -m agent --help` lists them)"
+            raise InstallError(msg)
+        if AgentSettings.variable(field) in secret_variables(AgentSettings):
+            msg = f"--set {name}: everybody who lists processes could read it; use --token-file"
             raise InstallError(msg)
         found[AgentSettings.variable(field)] = value
     return found

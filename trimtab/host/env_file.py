@@ -35,14 +35,17 @@ class EnvFile:
 
     values: Mapping[str, str]
     shown: Mapping[str, str]
-    """Commented-out settings, with the default as it is written there."""
+    """Commented-out settings, with the default as it is written there; a secret that somebody left in a comment is not repeated."""
 
 
 def read_env_file(text: str, model: type[ProcessSettings]) -> EnvFile:
     """Raises `EnvFileError` for a line that systemd would skip or misread."""
     values = {found.name: found.value for found in parse_env(text)}
     offered = re.compile(_OFFERED.format(prefix=re.escape(model.variable(""))), re.MULTILINE)
-    return EnvFile(values=values, shown={match[1]: match[2].strip() for match in offered.finditer(text)})
+    shown = {match[1]: match[2].strip() for match in offered.finditer(text)}
+    defaults = {model.variable(name): default_text(field) for name, field in model.model_fields.items()}
+    untold = {name: defaults[name] for name in secret_variables(model) if name in shown}
+    return EnvFile(values=values, shown={**shown, **untold})
 
 
 def render_env_file(model: type[ProcessSettings], values: Mapping[str, str]) -> str:
@@ -79,6 +82,11 @@ def offers(current: EnvFile, wanted: EnvFile) -> tuple[str, ...]:
         if current.values.get(name) != value and name in mentioned
     ]
     return tuple(told)
+
+
+def secret_variables(model: type[ProcessSettings]) -> tuple[str, ...]:
+    """Settings whose value is never shown."""
+    return tuple(model.variable(name) for name, field in model.model_fields.items() if field.annotation is SecretStr)
 
 
 def default_text(field: FieldInfo) -> str:

@@ -38,7 +38,7 @@ def parse_env(text: str) -> tuple[Assignment, ...]:
             continue
         name, equals, _ = start.partition("=")
         if not equals:
-            msg = f"line {number}: no `=` in {start.strip()[:60]!r}"
+            msg = f"line {number}: no `=`"  # what stands there instead may be a token
             raise EnvFileError(msg)
         if not NAME.match(name.strip()):
             msg = f"line {number}: {name.strip()[:60]!r} is not the name of a variable"
@@ -50,7 +50,7 @@ def parse_env(text: str) -> tuple[Assignment, ...]:
 def quoted(value: str) -> str:
     """`value` as the right-hand side of an assignment; raises `EnvFileError` for what a line cannot hold."""
     if "\n" in value or "\0" in value:
-        msg = f"a value cannot hold a line break or a NUL: {value[:60]!r}"
+        msg = "a value cannot hold a line break or a NUL"
         raise EnvFileError(msg)
     if BARE.match(value):
         return value

@@ -5,22 +5,23 @@ administrator's agent.env is kept, and what is new in it is offered beside it as
 """
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from pydantic import SecretStr
-
 from agent.settings import AgentSettings, RuntimeKind
 from chassis.settings import SettingsError
 from trimtab.host import units
 from trimtab.host.artefacts import AGENT_ENV, Artefact, artefacts
-from trimtab.host.env_file import offers, read_env_file
+from trimtab.host.env_file import offers, read_env_file, secret_variables
 from trimtab.host.errors import EnvFileError, InstallError
 from trimtab.host.tree import Found, Tree
 
 OFFER_SUFFIX = ".new"
+PASSWORD = re.compile(r"(?<=://)[^/\s@]*@")
+"""User and password of a URL."""
 UNSEEN_BY_THE_UNIT = ("/home", "/root", "/tmp", "/var/tmp")  # noqa: S108  # compared, never written
 """`ProtectHome=` and `PrivateTmp=` hide these: a Python there would not start."""
 
@@ -174,7 +175,8 @@ def _steps(artefact: Artefact, tree: Tree) -> tuple[Step, ...]:
 
 def _offer(artefact: Artefact, found: Found, tree: Tree) -> tuple[Step, ...]:
     keep = Step(Change.PERMIT if _is_too_open(artefact, found, tree) else Change.KEEP, artefact)
-    reasons = offers(read_env_file(found.content, AgentSettings), read_env_file(artefact.content, AgentSettings))
+    news = offers(read_env_file(found.content, AgentSettings), read_env_file(artefact.content, AgentSettings))
+    reasons = tuple(PASSWORD.sub("…@", reason) for reason in news)
     offer = Step(Change.OFFER, artefact, reasons, _diff(found.content, artefact))
     offered = tree.look(offer.target)
     if reasons:
@@ -199,10 +201,8 @@ def _diff(before: str, artefact: Artefact) -> str:
 
 
 def _without_secret(line: str) -> str:
-    secrets = {
-        AgentSettings.variable(name)
-        for name, field in AgentSettings.model_fields.items()
-        if field.annotation is SecretStr
-    }
+    """A line of a diff, also of an assignment that was commented out; a password inside a URL is one as well."""
     name, _, value = line.partition("=")
-    return f"{name}=…" if value and name[1:] in secrets else line
+    if value and name[1:].strip("# \t") in secret_variables(AgentSettings):
+        return f"{name}=…"
+    return PASSWORD.sub("…@", line)

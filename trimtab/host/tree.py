@@ -69,6 +69,7 @@ class Tree:
         real = self.real(artefact.path)
         beside = real.with_name(f".{real.name}.installing")
         try:
+            self._refuse_way_out(real.parent)
             real.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             beside.unlink(missing_ok=True)
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -87,6 +88,7 @@ class Tree:
         """Give a file that stays as it is the owner and mode it should have."""
         real, group_id = self.real(artefact.path), self.group_id(artefact.group)
         try:
+            self._refuse_way_out(real)
             if os.geteuid() == 0:
                 os.chown(real, 0, group_id or 0)
             real.chmod(artefact.mode if group_id is not None else artefact.mode & 0o700)
@@ -98,12 +100,19 @@ class Tree:
         """Take a file away, and its folder when that was its last."""
         real = self.real(path)
         try:
+            self._refuse_way_out(real.parent)
             real.unlink(missing_ok=True)
             if real.parent.name.endswith(".d") and real.parent.is_dir() and not any(real.parent.iterdir()):
                 real.parent.rmdir()
         except OSError as error:
             msg = f"cannot remove {real}: {error}"
             raise InstallError(msg) from error
+
+    def _refuse_way_out(self, real: Path) -> None:
+        """A link in somebody's folder, or an absolute one in an image, must not make root change the system it works on."""
+        if not real.resolve().is_relative_to(self.root.resolve()):
+            msg = f"{real} leads out of {self.root}"
+            raise InstallError(msg)
 
 
 def may_change(tree: Tree) -> bool:

@@ -41,9 +41,12 @@ def permits(state: os.stat_result, identity: Identity, wanted: int) -> bool:
 
 
 def may_use(path: Path, identity: Identity, wanted: int = READ | WRITE) -> bool:
-    """The same for a path; False for one that is not there."""
+    """The same for a path, every folder on the way to it included; False for one that is not there."""
     try:
-        return permits(path.stat(), identity, wanted)
+        real = path.resolve(strict=True)
+        return permits(real.stat(), identity, wanted) and all(
+            permits(folder.stat(), identity, SEARCH) for folder in real.parents
+        )
     except OSError:
         return False
 

@@ -9,11 +9,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
-from pydantic import SecretStr
 
 from agent.settings import ENV_PREFIX, AgentSettings
 from chassis.settings import SettingsError
-from trimtab.host.env_file import read_env_file
+from trimtab.host.env_file import read_env_file, secret_variables
 from trimtab.host.errors import EnvFileError
 from trimtab.host.facts import FilesFacts, Identity, PortFacts, SettingsFacts, StateFacts
 from trimtab.host.gather.identity import READ, SEARCH, WRITE, may_use
@@ -44,17 +43,11 @@ def settings_facts(path: Path) -> SettingsFacts:
     return SettingsFacts(
         path=str(path),
         mode=state.st_mode & 0o777,
-        has_secret=any(values.get(name) for name in secret_variables()),
+        has_secret=any(values.get(name) for name in secret_variables(AgentSettings)),
         faults=faults,
         unknown=_unknown(values),
         settings=settings,
     )
-
-
-def secret_variables() -> tuple[str, ...]:
-    """Settings whose value is never shown."""
-    fields = AgentSettings.model_fields.items()
-    return tuple(AgentSettings.variable(name) for name, field in fields if field.annotation is SecretStr)
 
 
 def other_variables(path: Path) -> dict[str, str]:

@@ -52,7 +52,7 @@ def test_systemd_itself_agrees(case, tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("OK=1\nno equals here\n", "line 2: no `=`"),
+        ("OK=1\nno equals here\n", "line 2: no `=`$"),
         ("1A=x\n", "line 1: '1A' is not the name"),
         ("export A=x\n", "line 1: 'export A' is not the name"),
         ("A='open\nB=2\n", "line 1: the single quote is never closed"),

@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,8 +77,17 @@ def test_settings_that_do_not_go_together_are_told_without_a_variable(tmp_path):
     assert settings_facts(file).faults == {"": "token and token_file are both set: keep one"}
 
 
-def test_files_with_secrets_are_for_the_agent_and_nobody_else(tmp_path):
-    token, authority = tmp_path / "token", tmp_path / "ca.pem"
+@pytest.fixture
+def open_folder():
+    """Everybody may go there, which is not so of the folder that tests usually get."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+def test_files_with_secrets_are_for_the_agent_and_nobody_else(tmp_path, open_folder):
+    token, authority = open_folder / "token", open_folder / "ca.pem"
     token.touch(mode=0o644)
     token.chmod(0o644)
     facts = files_facts(settings(tmp_path, token_file=token, ca_file=authority), NOBODY)
@@ -107,11 +117,21 @@ def test_a_host_that_has_joined_shows_its_own_credential(tmp_path, page):
         (0o066, Identity(True, "owner", os.geteuid() or 0, frozenset()), READ, os.geteuid() == 0),
     ],
 )  # fmt: skip
-def test_permissions_are_reckoned_not_tried(tmp_path, mode, identity, wanted, may):
-    file = tmp_path / "device"
+def test_permissions_are_reckoned_not_tried(open_folder, mode, identity, wanted, may):
+    file = open_folder / "device"
     file.touch()
     file.chmod(mode)
     assert may_use(file, identity, wanted) is may
+
+
+def test_a_file_for_everybody_in_a_folder_for_one_is_for_that_one(open_folder):
+    folder = open_folder / "private"
+    folder.mkdir(mode=0o700)
+    (folder / "token").touch(mode=0o644)
+    (open_folder / "link").symlink_to(folder / "token")
+    owner = Identity(True, "owner", os.geteuid(), frozenset())
+    for path in (folder / "token", open_folder / "link"):
+        assert (may_use(path, NOBODY, READ), may_use(path, owner, READ)) == (False, True)
 
 
 def test_a_state_directory_that_the_agent_may_not_write(tmp_path):

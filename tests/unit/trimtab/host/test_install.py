@@ -148,6 +148,35 @@ def test_a_secret_is_never_shown_in_a_difference(tmp_path):
     assert "hush" not in said
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#TRIMTAB_AGENT_TOKEN=hush",
+        "# TRIMTAB_AGENT_TOKEN=hush",
+        "TRIMTAB_AGENT_TOKEN =hush",
+        "U=redis://me:hush@cache/0",
+    ],
+)
+def test_nor_is_one_that_somebody_left_in_the_file(tmp_path, line):
+    install(tmp_path, *GIVEN)
+    with (tmp_path / "etc/trimtab/agent.env").open("a") as file:
+        file.write(f"{line}\n")
+    said = install(tmp_path, "--set", "slots=5", "--set", "redis_url=redis://:hush@cache/0")
+    assert "TRIMTAB_AGENT_REDIS_URL=redis://…@cache/0" in said
+    assert "hush" not in said
+
+
+@pytest.mark.parametrize("link", ["etc", "etc/trimtab", "usr/lib"])
+def test_root_follows_no_link_out_of_a_folder_that_is_installed_into(tmp_path, link):
+    outside, root = tmp_path / "outside", tmp_path / "image"
+    outside.mkdir()
+    (root / link).parent.mkdir(parents=True)
+    (root / link).symlink_to(outside)
+    result = run("install", "--root", str(root), *GIVEN)
+    assert "leads out of" in str(result.exception)
+    assert everything_below(outside) == {}
+
+
 def test_a_mode_that_became_too_open_is_mended_and_the_content_kept(tmp_path):
     install(tmp_path, *GIVEN)
     env = tmp_path / "etc/trimtab/agent.env"
@@ -161,7 +190,8 @@ def test_a_mode_that_became_too_open_is_mended_and_the_content_kept(tmp_path):
     ("arguments", "told"),
     [
         (("--set", "slots=99"), "TRIMTAB_AGENT_SLOTS: Input should be less than or equal to 64"),
-        (("--set", "slut=1"), "--set slut=1: not NAME=VALUE"),
+        (("--set", "slut=1"), "--set slut: not NAME=VALUE"),
+        (("--set", "token=hush"), "--set token: everybody who lists processes could read it"),
         (("--set", "slots"), "--set slots: not NAME=VALUE"),
         (("--runtime", "podman"), "TRIMTAB_AGENT_RUNTIME: Input should be 'process'"),
         (("--token-file", "/nonexistent/token"), "cannot read the token"),
@@ -171,6 +201,7 @@ def test_a_request_that_cannot_be_met_changes_nothing(tmp_path, arguments, told)
     result = run("install", "--root", str(tmp_path), *arguments)
     assert isinstance(result.exception, InstallError)
     assert told in str(result.exception)
+    assert "hush" not in str(result.exception)
     assert everything_below(tmp_path) == {}
 
 
