@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_it_ends_in_time_whatever_hangs(worker, simulated_gpus, hung, how):
     finally:
         for gpu in host.state.gpus:
             gpu.hang = Hang.NONE
+
+
+def test_it_ends_tidily_also_while_it_still_starts_its_threads(worker, simulated_gpus):
+    environment = simulated_gpus(16).environment
+    codes = []
+    for attempt in range(12):  # each ends it at another point of its start
+        process = worker(environment)
+        process.stdout.readline()
+        time.sleep(attempt * 0.0004)
+        process.stdin.close()
+        codes.append(process.wait(timeout=ENDS_WITHIN_S))
+    assert codes == [0] * 12
 
 
 def test_it_ends_when_it_is_asked_while_initialisation_hangs(worker, simulated_gpus):
