@@ -81,7 +81,8 @@ class Credentials:
         if isinstance(renewed, str):
             return renewed
         self._renew_unix_s = now_unix_s + RENEW_AGAIN_S * (0.5 + self.rng.random())
-        if renewed.why is not SyncFailure.UNAUTHORIZED and now_unix_s < held.expires_unix_s:
+        is_heard = renewed.status is not None  # before that the time is this host's own, and may be wrong by years
+        if renewed.why is not SyncFailure.UNAUTHORIZED and not (is_heard and now_unix_s >= held.expires_unix_s):
             self.degradations.set(CREDENTIALS, f"cannot renew the credential: {renewed.detail}")
             return held.token
         self._held = None

@@ -125,6 +125,15 @@ async def test_a_credential_that_expired_while_the_host_was_off_costs_one_join(r
     assert rig.office.shown == [JOIN, "own-1", JOIN]
 
 
+async def test_a_wrong_clock_drops_no_credential_while_nobody_answers(tmp_path):
+    rig = Rig(tmp_path / "credential.json", JoinToken())
+    rig.clock.advance(30 * LIFE_S)
+    write_credential(rig.path, Credential(HOST, "own", LIFE_S / 2, LIFE_S))  # good until long ago, says this clock
+    rig.office.answers = [AWAY]
+    assert await rig.credentials.token() == "own"
+    assert await rig.credentials.token() == "own"
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_credential_that_is_not_accepted_any_more_is_dropped(rig, status):
     await rig.credentials.token()
