@@ -293,10 +293,14 @@ class FileJournal:
         self._write(entry)
 
     async def _within_limit(self, work: Future[T]) -> T:
-        """The result; `OSError` when the disk hangs, and then the file counts as behind until it was rewritten."""
+        """The result; `OSError` when the disk hangs, and then the file counts as behind until it was rewritten.
+
+        Whoever waits may be cancelled, as at the end of the process: what the memory has is written all the same.
+        """
         try:
             async with asyncio.timeout(DISK_S_MAX):
-                return await asyncio.wrap_future(work)  # what still waits for the disk is taken back
+                return await asyncio.shield(asyncio.wrap_future(work))
         except TimeoutError as error:
+            work.cancel()  # what still waits for the disk is taken back
             self._behind = f"{self._file.path}: the disk did not answer within {DISK_S_MAX:g} s"
             raise OSError(self._behind) from error

@@ -153,6 +153,9 @@ class AgentSettings(ProcessSettings):
             msg = "client_cert_file and client_key_file go together: set both or none"
             raise ValueError(msg)
         url = self.controller_url
+        if url.username or url.password:
+            msg = "controller_url must hold no user or password: they would be sent instead of the token"
+            raise ValueError(msg)
         if url.scheme == "http" and not _is_loopback(url.host or "") and not self.allow_plaintext:
             msg = (
                 f"controller_url {url} leaves this host without TLS: use https:// (with ca_file for an authority of your own), "

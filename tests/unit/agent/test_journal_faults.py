@@ -165,6 +165,20 @@ async def test_a_disk_that_hangs_counts_as_one_that_takes_nothing(opened, monkey
     assert opened().receipt(KEY) is None
 
 
+async def test_what_came_of_an_order_is_written_though_nobody_waits_for_it_any_more(opened):
+    journal, resume = opened(), threading.Event()
+    await journal.record(RUNNING)
+    journal._disk.submit(resume.wait)
+    ending = asyncio.ensure_future(journal.record(DONE))
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    resume.set()
+    journal.close()
+    assert opened().receipt(KEY) == DONE
+
+
 # ── damage ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def flip(path, needle: bytes) -> None:
     raw = path.read_bytes()

@@ -4,6 +4,7 @@ import pytest
 
 from agent.line_parts import tls_files
 from agent.settings import AgentSettings
+from chassis.settings import SettingsError
 
 
 def settings(tmp_path, **changes) -> AgentSettings:
@@ -23,6 +24,19 @@ def test_plain_http_beyond_it_must_be_asked_for(tmp_path, url):
     with pytest.raises(ValueError, match="allow_plaintext"):
         settings(tmp_path, controller_url=url)
     assert settings(tmp_path, controller_url=url, allow_plaintext=True)
+
+
+def test_an_address_holds_no_password_and_none_is_repeated(tmp_path):
+    with pytest.raises(SettingsError, match="no user or password") as refused:
+        AgentSettings.read_from(
+            {
+                "TRIMTAB_AGENT_HOST_ID": "h",
+                "TRIMTAB_AGENT_REGION": "eu",
+                "TRIMTAB_AGENT_STATE_DIR": str(tmp_path),
+                "TRIMTAB_AGENT_CONTROLLER_URL": "http://me:hush@10.0.0.1:8700",
+            }
+        )
+    assert "hush" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

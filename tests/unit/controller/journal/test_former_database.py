@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from contracts.vocabulary import HostId
 from controller.core.actions import Restart, ScaleIn
 from controller.journal.credentials import SqlCredentials
 from controller.journal.database import open_database
@@ -31,6 +32,6 @@ def test_the_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path)
     story = SqlStory(database).decisions(DecisionQuery(limit=10))
     assert isinstance(story, tuple)
     assert [line.id for line in story] == ["d1"]
-    assert credentials.revoke_host("eu-west-a", Change("anna", 1_010.0)) == 0
+    assert credentials.revoke_host(HostId("eu-west-a"), Change("anna", 1_010.0)) == 0
     assert credentials.revoked_hosts() == {"eu-west-a"}
     database.close()
