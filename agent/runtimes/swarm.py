@@ -114,7 +114,8 @@ class SwarmRuntime:
     async def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
         """From the service's log, wherever its tasks ran; empty when Swarm cannot say."""
         try:
-            return await self._services(f"read the log of {replica}", lambda all_: all_.log_tail(replica))
+            node = await self._our_node()
+            return await self._services(f"read the log of {replica}", lambda all_: all_.log_tail(replica, node))
         except ReplicaRuntimeError:
             return ()
 

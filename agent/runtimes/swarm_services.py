@@ -80,10 +80,17 @@ class Services:
             return None
         return address if address not in {"", "0.0.0.0"} else None  # noqa: S104  # compared, not bound
 
-    def log_tail(self, replica: ReplicaId) -> tuple[str, ...]:
-        """Last lines of its newest tasks, wherever they ran."""
-        if self.find(replica) is None:
+    def log_tail(self, replica: ReplicaId, node: str) -> tuple[str, ...]:
+        """Last lines of its newest task: of one on our machine from the engine itself, which answers sooner than Swarm."""
+        newest = max(self.tasks_of(replica), key=lambda task: str(task["CreatedAt"]), default=None)
+        if newest is None:
             return ()
+        container = (newest["Status"].get("ContainerStatus") or {}).get("ContainerID")
+        if container and newest.get("NodeID") == node:
+            try:
+                return last_lines(self.client.logs(container, tail=LOG_TAIL_LINES_MAX))
+            except NotFound:
+                return ()
         chunks = self.client.service_logs(name_of(replica), stdout=True, stderr=True, tail=str(LOG_TAIL_LINES_MAX))
         return last_lines(chunks if isinstance(chunks, bytes) else b"".join(chunks))
 

@@ -73,7 +73,9 @@ class Fleet:
         os.kill(self._pid(slot, engine), signal.SIGCONT)
 
     def _pid(self, slot: int, engine: docker.DockerClient) -> int:
-        (container,) = engine.containers.list(filters={"label": f"{LABEL}={self.replica(slot)}", "status": "running"})
+        (container,) = engine.containers.list(
+            ignore_removed=True, filters={"label": f"{LABEL}={self.replica(slot)}", "status": "running"}
+        )
         init = int(engine.api.inspect_container(container.id)["State"]["Pid"])
         return first_child(init) or init
 
@@ -97,7 +99,7 @@ def container_options(fleet: Fleet, slot: int) -> dict[str, Any]:
 
 def clear(engine: docker.DockerClient) -> None:
     """Remove every container of this benchmark."""
-    for container in engine.containers.list(all=True, filters={"label": LABEL}):
+    for container in engine.containers.list(all=True, ignore_removed=True, filters={"label": LABEL}):
         try:
             container.remove(force=True)
         except docker.errors.APIError:

@@ -154,7 +154,9 @@ async def docker(specs: list[ReplicaSpec], directory: Path, base_url: str | None
             )
     finally:
         for spec in specs:
-            for container in client.containers.list(all=True, filters={"label": f"{LABEL}={spec.replica}"}):
+            for container in client.containers.list(
+                all=True, ignore_removed=True, filters={"label": f"{LABEL}={spec.replica}"}
+            ):
                 container.remove(force=True)
         client.close()
 
@@ -200,7 +202,9 @@ def until_ports_are_free(specs: list[ReplicaSpec]) -> None:
     client = sdk.from_env()
     try:
         for spec in specs:
-            for container in client.containers.list(all=True, filters={"label": f"{LABEL}={spec.replica}"}):
+            for container in client.containers.list(
+                all=True, ignore_removed=True, filters={"label": f"{LABEL}={spec.replica}"}
+            ):
                 with suppress(sdk.errors.APIError):
                     container.remove(force=True)
     finally:
@@ -303,6 +307,8 @@ async def made(request, specs, directory) -> AsyncIterator[Bench]:
         request.getfixturevalue("swarm_cluster")
     async with RUNTIMES[request.param](specs, directory) as bench:
         yield bench
+        for spec in specs:
+            bench.prober.forget(spec.replica)  # a connection that outlives its loop is told by the next test
 
 
 @pytest.fixture(params=runtime_params(*RUNTIMES))

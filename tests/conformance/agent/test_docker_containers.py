@@ -23,6 +23,7 @@ LIGHT, STILLBORN = ProfileId("light-int8-onnx"), ProfileId("stillborn")
 async def bench(replica_specs, tmp_path):
     async with docker(replica_specs, tmp_path) as made:
         yield made
+        made.prober.forget(replica_specs[0].replica)
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ async def ready(bench, spec):
 
 
 def names(client, spec):
-    found = client.containers.list(all=True, filters={"label": f"{LABEL}={spec.replica}"})
-    return sorted(container.name for container in found)
+    found = client.api.containers(all=True, filters={"label": f"{LABEL}={spec.replica}"})
+    return sorted(name.lstrip("/") for container in found for name in container["Names"])
 
 
 def identifier(instance):

@@ -10,7 +10,7 @@ from agent.runtimes.containers import ContainerTemplate
 from agent.runtimes.docker_containers import name_of
 from agent.runtimes.docker_engine import DockerEngine
 from agent.runtimes.swarm import SwarmRuntime
-from agent.runtimes.swarm_services import SwarmTemplate
+from agent.runtimes.swarm_services import Services, SwarmTemplate
 from bench.containerlab.bare_image import IMAGE
 from chassis.clock import SystemClock
 from tests.conformance.agent.conftest import LABEL, swarm, watched
@@ -57,7 +57,16 @@ async def test_a_stopped_replica_keeps_its_service_and_its_log(bench, client):
     await asyncio.sleep(0.5)
     await bench.runtime.stop(bench.spec.replica, 1.0)
     assert client.inspect_service(name_of(bench.spec.replica))["Spec"]["Mode"] == {"Replicated": {"Replicas": 0}}
-    assert any(bench.spec.replica in line for line in await bench.runtime.log_tail(bench.spec.replica))
+    lines = await bench.runtime.log_tail(bench.spec.replica)
+    assert any(bench.spec.replica in line for line in lines)
+
+
+async def test_the_log_of_a_task_on_another_machine_comes_through_swarm(bench, client):
+    await bench.runtime.start(bench.spec)
+    services = Services(client, LABEL, bench.runtime.template)
+    async with asyncio.timeout(10.0):
+        while not services.log_tail(bench.spec.replica, "another node"):  # noqa: ASYNC110  # the level is Swarm's
+            await asyncio.sleep(0.2)
 
 
 async def test_a_service_of_that_name_that_is_not_ours_is_left_alone(bench, client):

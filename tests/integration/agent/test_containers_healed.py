@@ -50,7 +50,7 @@ def engine(alone, label, wait_until):
             service.remove()
 
     def gone():
-        left = client.containers.list(all=True, filters={"label": label})
+        left = client.containers.list(all=True, ignore_removed=True, filters={"label": label})
         for container in left:
             with suppress(docker.errors.APIError):  # Swarm removes it, too
                 container.remove(force=True)
@@ -96,7 +96,7 @@ def pid_of_replica(engine, label):
     """Process id, on the host, of the first replica itself, behind its container's init."""
 
     def find() -> int:
-        (container,) = engine.containers.list(filters={"label": f"{label}=eu-west-a-0"})
+        (container,) = engine.containers.list(ignore_removed=True, filters={"label": f"{label}=eu-west-a-0"})
         return first_child(engine.api.inspect_container(container.id)["State"]["Pid"])
 
     return find
