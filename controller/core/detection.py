@@ -173,6 +173,8 @@ def _is_the_gpus(replica: Replica, scene: Scene, condemned: frozenset[GpuUuid]) 
     """Down because of its GPU: that is what has to be treated, and its agent starts it again afterwards. One that merely goes
     unseen is no reason before it is a finding itself, unless it is our own work that hides it."""
     hidden = replica.locality.host in scene.touched
+    if hidden and replica.withheld:
+        return True
     return any(
         not gpu.fit and (hidden or not gpu.merely_unseen or gpu.uuid in condemned)
         for gpu in scene.fleet.gpus_of(replica)

@@ -182,6 +182,24 @@ def test_a_simulated_gpu_falls_off_the_bus_and_comes_back(stack: Trimtab, wait_u
     wait_until(lambda: idle_gpu()["up"], within_s=20, what="it is back")
 
 
+def test_the_loop_has_a_gpu_reset_that_needs_it(stack: Trimtab, wait_until: Callable[..., None]) -> None:
+    def gpu() -> dict[str, object]:
+        status = json.loads(stack("status", "--json").stdout)
+        return dict(next(host for host in status["fleet"]["hosts"] if host["host"] == "eu-west-a")["gpus"][GPUS - 1])
+
+    def resets() -> list[dict[str, object]]:
+        return [action for action in json.loads(stack("actions", "--json").stdout) if action["kind"] == "reset_gpu"]
+
+    wait_until(lambda: gpu()["recommended_action"] == "none", within_s=20, what="the agent sees an idle GPU")
+    assert stack("chaos", "xid", "48", "--host", "eu-west-a", "--gpu", str(GPUS - 1)).returncode == 0
+    wait_until(lambda: [each["stage"] for each in resets()] == ["verifying"], within_s=60, what="the reset was obeyed")
+    wait_until(lambda: gpu()["up"] and gpu()["recommended_action"] == "none", within_s=20, what="the GPU is fit again")
+    (reset,) = resets()
+    story = stack("why", "--action", str(reset["id"])).stdout
+    assert f"So: reset eu-west-a simulated GPU {GPUS - 1}." in story
+    assert "its order is out" in story
+
+
 def test_down_leaves_nothing_behind(voice_dir: Path, stack: Trimtab, wait_until: Callable[..., None]) -> None:
     state = json.loads((stack.home / "state.json").read_text())
     supervisor = psutil.Process(state["supervisor_pid"])

@@ -99,8 +99,10 @@ def test_heat_alone_is_not_unfit(make):
 
 
 def test_a_replica_that_its_unfit_gpu_took_down_is_not_found_broken_itself(make):
-    def broken(*unfit, state=None, touched=(), later_s=0):
-        fleet = make.changed(make.gpu_grid(*unfit), "eu-west-a-0", state=ReplicaState.CRASHED, state_age_s=60.0)
+    def broken(*unfit, state=None, touched=(), later_s=0, withheld=""):
+        fleet = make.changed(
+            make.gpu_grid(*unfit), "eu-west-a-0", state=ReplicaState.CRASHED, state_age_s=60.0, withheld=withheld
+        )
         fleet = Fleet(tuple(replace(host, seq=later_s) for host in fleet.hosts))
         scene = Scene(make.now + later_s, fleet, Signals(), (), frozenset(touched))
         state, detected = detect(state or DetectionState(), scene, POLICY)
@@ -111,6 +113,8 @@ def test_a_replica_that_its_unfit_gpu_took_down_is_not_found_broken_itself(make)
     assert broken(lost)[1] == []
     assert broken(make.gpu("eu-west-a-1", UNFIT))[1] == ["eu-west-a-0"]
     assert broken(unseen, touched={"eu-west-a"})[1] == [], "its agent starts it once the reset is over"
+    assert broken(touched={"eu-west-a"}, withheld="reset_gpu is under way")[1] == []
+    assert broken(withheld="somebody else's reset")[1] == ["eu-west-a-0"]
     state, down = broken(unseen)
     assert down == ["eu-west-a-0"], "nobody knows yet that it is the GPU"
     assert broken(unseen, state=state, later_s=60)[1] == []
