@@ -156,7 +156,7 @@ class AgentSettings(ProcessSettings):
         if url.username or url.password:
             msg = "controller_url must hold no user or password: they would be sent instead of the token"
             raise ValueError(msg)
-        if url.scheme == "http" and not _is_loopback(url.host or "") and not self.allow_plaintext:
+        if url.scheme == "http" and not self.controller_is_local and not self.allow_plaintext:
             msg = (
                 f"controller_url {url} leaves this host without TLS: use https:// (with ca_file for an authority of your own), "
                 "or set allow_plaintext=true where the network itself is trusted"
@@ -168,6 +168,15 @@ class AgentSettings(ProcessSettings):
     def replica_ids(self) -> tuple[ReplicaId, ...]:
         """`<host>-<slot>`, in slot order."""
         return tuple(ReplicaId(f"{self.host_id}-{slot}") for slot in range(self.slots))
+
+    @property
+    def controller_is_local(self) -> bool:
+        """Whether the way to the controller stays on this machine; a name other than `localhost` may lead anywhere."""
+        name = self.controller_url.host or ""
+        try:
+            return ip_address(name.strip("[]")).is_loopback
+        except ValueError:
+            return name == "localhost"
 
     @property
     def host(self) -> HostId:
@@ -192,11 +201,3 @@ class AgentSettings(ProcessSettings):
             "TOTAL_BUDGET_S": None if self.total_budget_s is None else str(self.total_budget_s),
         }
         return {f"TRIMTAB_SERVING_{name}": value for name, value in told.items() if value is not None}
-
-
-def _is_loopback(host: str) -> bool:
-    """A name other than `localhost` may lead anywhere."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

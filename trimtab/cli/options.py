@@ -42,7 +42,7 @@ class Session:
     url: str | None = None
     """None: the controller of the stack in the home directory."""
     token: str | None = None
-    """None: the operator's token of the stack in the home directory."""
+    """None: the operator's token of the stack in the home directory, which no other controller is shown."""
     ca_file: Path | None = None
     """None: the system's authorities."""
 
@@ -61,7 +61,7 @@ class Session:
 
     def api(self) -> ControllerApi:
         """A client for the controller this command means."""
-        tokens = read_tokens(self.home)
+        tokens = read_tokens(self.home) if self.url is None else None
         token = self.token if self.token is not None else (tokens.operator if tokens else "")
         return ControllerApi(self.url or self.stack().controller_url, token=token, ca_file=self.ca_file)
 

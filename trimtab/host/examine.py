@@ -7,9 +7,7 @@ includes it. Looks run side by side, so that both take as long as the slowest lo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from agent.settings import AgentSettings, RuntimeKind
 from chassis.clock import Clock
@@ -57,17 +55,8 @@ def doctor(examination: Examination) -> list[Finding]:
     return [*_judge_identity(identity, facts), *setup_judge.judge_settings(facts), *_take(looks, examination.clock)]
 
 
-def is_local(url: str) -> bool:
-    """Whether a URL leads to this machine."""
-    name = urlsplit(url).hostname or ""
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
-
-
 def _setup_looks(settings: AgentSettings, identity: Identity, clock: Clock) -> dict[str, Look]:
-    local = is_local(str(settings.controller_url))
+    local = settings.controller_is_local
 
     def port() -> list[Finding]:
         facts = setup_gather.port_facts(settings)

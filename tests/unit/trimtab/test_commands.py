@@ -21,6 +21,7 @@ from trimtab.api_client import ApiError, ControllerApi
 from trimtab.cli.app import app
 from trimtab.cli.errors import readable_errors
 from trimtab.cli.options import Session
+from trimtab.stack.secrets import tokens_path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TOKEN = "operator-token"
@@ -261,6 +262,13 @@ def test_a_problem_is_told_in_the_controllers_words(controller: Controller) -> N
 def test_a_wrong_token_is_told_with_its_fix(controller: Controller) -> None:
     with pytest.raises(ApiError, match="no valid token"):
         run(controller.url, "status", token="guess")
+
+
+def test_the_token_of_the_own_stack_is_shown_to_no_other_controller(controller: Controller, tmp_path: Path) -> None:
+    tokens_path(tmp_path).write_text(json.dumps({"agent": "a", "operator": TOKEN, "viewer": "v"}), encoding="utf-8")
+    arguments = ["--home", str(tmp_path), "--url", controller.url, "status"]
+    result = CliRunner().invoke(app, arguments, obj=Session(environment={}))
+    assert "no valid token" in str(result.exception)
 
 
 def test_no_controller_is_told_with_what_to_do(free_port) -> None:
