@@ -3,7 +3,7 @@
 Eight GPUs are a thousand lines of that kind, and a line that Python puts together costs more than the sample behind it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -17,9 +17,9 @@ class Family:
 
 
 class Form:
-    """The text of some families without their numbers."""
+    """The text of some families without their numbers. It remembers how it was filled: most counts never change."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_filled", "_numbers", "_text")
 
     def __init__(self, families: Iterable[Family]) -> None:
         lines: list[str] = []
@@ -28,7 +28,13 @@ class Form:
                 lines.append(f"# TYPE {family.name} {family.kind}")
                 lines += [f"{family.name}{{{labels}}} ".replace("%", "%%") + "%s" for labels in family.labels]
         self._text = "".join([line + "\n" for line in lines])
+        self._numbers: tuple[float, ...] | None = None
+        self._filled = ""
 
-    def filled(self, numbers: Sequence[float]) -> str:
+    def filled(self, numbers: Iterable[float]) -> str:
         """The families with these numbers, in the order of their samples; raises `TypeError` when they are not as many."""
-        return (self._text % tuple(numbers)).replace(".0\n", "\n")
+        numbers = tuple(numbers)
+        if numbers != self._numbers:
+            self._filled = (self._text % numbers).replace(".0\n", "\n")
+            self._numbers = numbers
+        return self._filled

@@ -7,8 +7,9 @@ What does not change from scrape to scrape is rendered once, into a form with ho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
-from agent.core.gpu import Gpu
+from agent.core.gpu import SIMULATED_MARK, Gpu, GpuIdentity
 from agent.core.gpu_record import ECC_SEVERITIES
 from agent.exporter.form import Family, Form
 from agent.exporter.gpu_table import ROWS
@@ -22,18 +23,31 @@ FAMILIES = tuple(
 )
 Named = Sequence[tuple[str, Gpu]]
 """Rendered labels, and the GPU."""
-Shape = tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[int, ...]], ...]
-"""Per GPU its rendered labels, its values, its clock event reasons and its Xids: what the form depends on."""
+
+
+class Shape(NamedTuple):
+    """Of one GPU, what the text around its numbers depends on. A tuple: it is compared at every scrape."""
+
+    identity: GpuIdentity
+    driver_version: str
+    values: tuple[str, ...]
+    reasons: tuple[str, ...]
+    """Of its clock events."""
+    xids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which numbers the form takes, in its order."""
+    """Forms for GPUs of one shape: figures change with every sample, clock events now and then, errors hardly ever."""
 
-    shape: Shape
-    form: Form
+    shapes: tuple[Shape, ...]
+    info: str
+    """`gpu_info`, which has no numbers."""
     values: tuple[tuple[int, str], ...]
-    """(which GPU, name of the value)."""
+    """What `figures` takes, in its order: (which GPU, name of the value)."""
+    figures: Form
+    clock_events: Form
+    errors: Form
 
 
 @dataclass(slots=True)
@@ -42,35 +56,32 @@ class GpuSection:
 
     gpus: GpuWatch
     clock: Clock
-    _layout: Layout = field(default_factory=lambda: Layout((), Form(()), ()))
+    _layout: Layout = field(default_factory=lambda: layout_of(()))
 
     def write(self, page: Page) -> None:
         """The newest samples."""
         driver = self.gpus.driver
         page.family(names.GPU_DRIVER_UP, "gauge", [({names.LABEL_REASON: driver.reason}, driver.up)])
-        named = [(gpu_labels(gpu), gpu) for gpu in self.gpus.newest(self.clock.monotonic_s())]
+        named = [(gpu_labels(gpu.identity), gpu) for gpu in self.gpus.newest(self.clock.monotonic_s())]
         _states(page, named)
         self._numbers(page, named)
         _instances(page, named)
         self._worker(page)
 
     def _numbers(self, page: Page, named: Named) -> None:
-        shape = tuple(
-            (ids, tuple(gpu.values), tuple(gpu.clock_event_seconds), tuple(gpu.xid_counts)) for ids, gpu in named
-        )
-        if shape != self._layout.shape:
-            self._layout = layout_of(shape)
         gpus = [gpu for _, gpu in named]
-        numbers: list[float] = [gpus[which].values[value] for which, value in self._layout.values]
-        for gpu in gpus:
-            numbers += gpu.clock_event_seconds.values()
-        for gpu in gpus:
-            numbers += [gpu.clock_event_transitions[reason] for reason in gpu.clock_event_seconds]
-        for gpu in gpus:
-            numbers += gpu.xid_counts.values()
-        for gpu in gpus:
-            numbers += [gpu.ecc_events.get(severity, 0) for severity in ECC_SEVERITIES]
-        page.block(self._layout.form.filled(numbers))
+        shapes = tuple([shape_of(gpu) for gpu in gpus])
+        if shapes != self._layout.shapes:
+            self._layout = layout_of(shapes)
+        layout = self._layout
+        page.block(layout.info)
+        page.block(layout.figures.filled([gpus[which].values[value] for which, value in layout.values]))
+        seconds = [number for gpu in gpus for number in gpu.clock_event_seconds.values()]
+        transitions = [gpu.clock_event_transitions[why] for gpu in gpus for why in gpu.clock_event_seconds]
+        page.block(layout.clock_events.filled([*seconds, *transitions]))
+        xids = [count for gpu in gpus for count in gpu.xid_counts.values()]
+        ecc = [gpu.ecc_events.get(severity, 0) for gpu in gpus for severity in ECC_SEVERITIES]
+        page.block(layout.errors.filled([*xids, *ecc]))
 
     def _worker(self, page: Page) -> None:
         workers = self.gpus.workers
@@ -84,41 +95,71 @@ class GpuSection:
         page.gauge(names.AGENT_KERNEL_LOG_READABLE, kernel_log is not None and kernel_log.readable)
 
 
-def gpu_labels(gpu: Gpu) -> str:
-    """`gpu="0",uuid="GPU-…"`, rendered."""
-    return label_text({names.LABEL_GPU: str(gpu.index), names.LABEL_UUID: gpu.uuid})
+def shape_of(gpu: Gpu) -> Shape:
+    """Every name that it has a number for now."""
+    return Shape(
+        gpu.identity, gpu.driver_version, tuple(gpu.values), tuple(gpu.clock_event_seconds), tuple(gpu.xid_counts)
+    )
 
 
-def layout_of(shape: Shape) -> Layout:
-    """Everything the driver says of those that are up, then the counts of all."""
-    families: list[Family] = []
+def layout_of(shapes: tuple[Shape, ...]) -> Layout:
+    """The text around the numbers of these GPUs."""
+    named = [(gpu_labels(shape.identity), shape) for shape in shapes]
+    figures: list[Family] = []
     wanted: list[tuple[int, str]] = []
     for metric, kind, rows in FAMILIES:
         found = [
             (which, row, joined(ids, dict(row.labels)))
-            for which, (ids, values, _, _) in enumerate(shape)
+            for which, (ids, shape) in enumerate(named)
             for row in rows
-            if row.value in values
+            if row.value in shape.values
         ]
-        families.append(Family(metric, kind, tuple(labels for _, _, labels in found)))
+        figures.append(Family(metric, kind, tuple(labels for _, _, labels in found)))
         wanted += [(which, row.value) for which, row, _ in found]
-    reasons = tuple(joined(ids, {names.LABEL_REASON: word}) for ids, _, words, _ in shape for word in words)
-    xids = tuple(joined(ids, {names.LABEL_XID: str(xid)}) for ids, _, _, codes in shape for xid in codes)
-    severities = tuple(joined(ids, {names.LABEL_SEVERITY: word}) for ids, *_ in shape for word in ECC_SEVERITIES)
-    families += [
+    info = Family(
+        names.GPU_INFO, "gauge", tuple(joined(ids, _info(each)) for ids, each in named if each.identity.pci_bus_id)
+    )
+    reasons = tuple(joined(ids, {names.LABEL_REASON: word}) for ids, shape in named for word in shape.reasons)
+    xids = tuple(joined(ids, {names.LABEL_XID: str(xid)}) for ids, shape in named for xid in shape.xids)
+    severities = tuple(joined(ids, {names.LABEL_SEVERITY: word}) for ids, _ in named for word in ECC_SEVERITIES)
+    clock_events = (
         Family(names.GPU_CLOCK_EVENT_SECONDS_TOTAL, "counter", reasons),
         Family(names.GPU_CLOCK_EVENT_TRANSITIONS_TOTAL, "counter", reasons),
+    )
+    errors = (
         Family(names.GPU_XID_ERRORS_TOTAL, "counter", xids),
         Family(names.GPU_ECC_EVENTS_TOTAL, "counter", severities),
-    ]
-    return Layout(shape, Form(families), tuple(wanted))
+    )
+    return Layout(
+        shapes=shapes,
+        info=Form([info]).filled([1] * len(info.labels)),
+        values=tuple(wanted),
+        figures=Form(figures),
+        clock_events=Form(clock_events),
+        errors=Form(errors),
+    )
+
+
+def gpu_labels(identity: GpuIdentity) -> str:
+    """`gpu="0",uuid="GPU-…"`, rendered."""
+    return label_text({names.LABEL_GPU: str(identity.index), names.LABEL_UUID: identity.uuid})
+
+
+def _info(shape: Shape) -> Mapping[str, str]:
+    return {
+        names.LABEL_MODEL: shape.identity.model,
+        names.LABEL_DRIVER: shape.driver_version,
+        names.LABEL_PCI_BUS_ID: shape.identity.pci_bus_id,
+        names.LABEL_SERIAL: shape.identity.serial,
+        names.LABEL_VBIOS: shape.identity.vbios,
+        names.LABEL_SIMULATED: str(SIMULATED_MARK in shape.driver_version).lower(),
+    }
 
 
 def _states(page: Page, named: Named) -> None:
     """What is told of every GPU, up or not."""
     page.family(names.GPU_UP, "gauge", [(joined(ids, {names.LABEL_REASON: gpu.reason}), gpu.up) for ids, gpu in named])
     page.family(names.GPU_SAMPLE_AGE_SECONDS, "gauge", [(ids, gpu.sample_age_s) for ids, gpu in named])
-    page.family(names.GPU_INFO, "gauge", [(joined(ids, _info(gpu)), 1) for ids, gpu in named if gpu.pci_bus_id])
     page.family(names.GPU_RECOMMENDED_ACTION, "gauge", [(joined(ids, _action(gpu)), 1) for ids, gpu in named])
     page.family(
         names.GPU_HEALTH_NOTE,
@@ -162,17 +203,6 @@ def _instances(page: Page, named: Named) -> None:
     page.family(names.GPU_MIG_INSTANCE_MEMORY_USED_BYTES, "gauge", used)
     total = [(ids, part.memory_total_bytes) for ids, part in parts if part.memory_total_bytes is not None]
     page.family(names.GPU_MIG_INSTANCE_MEMORY_TOTAL_BYTES, "gauge", total)
-
-
-def _info(gpu: Gpu) -> Mapping[str, str]:
-    return {
-        names.LABEL_MODEL: gpu.model,
-        names.LABEL_DRIVER: gpu.driver_version,
-        names.LABEL_PCI_BUS_ID: gpu.pci_bus_id,
-        names.LABEL_SERIAL: gpu.identity.serial,
-        names.LABEL_VBIOS: gpu.identity.vbios,
-        names.LABEL_SIMULATED: str(gpu.simulated).lower(),
-    }
 
 
 def _action(gpu: Gpu) -> Mapping[str, str]:

@@ -33,7 +33,7 @@ class JoinSection:
 def text_of(holdings: Holdings) -> str:
     """The families of one moment; empty without GPUs."""
     page, known = Page(), holdings.owners
-    ids = [(gpu_labels(gpu), gpu) for gpu in holdings.gpus]
+    ids = [(gpu_labels(gpu.identity), gpu) for gpu in holdings.gpus]
     info: dict[str, float] = {}
     memory: dict[str, float] = {}
     for id_, gpu in ids:
