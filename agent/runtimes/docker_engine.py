@@ -58,8 +58,8 @@ class DockerEngine:
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="docker")
     )
-    _under_way: dict[str, Future[Any]] = field(default_factory=dict)
-    """By what they must be alone with. A thread that outlived its caller's patience is still one of them."""
+    _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
+    """The end of the newest call, by what it is alone with. A thread that outlived its caller's patience has not ended."""
 
     def close(self) -> None:
         """Let go of the connection; calls under way end within their own deadline."""
@@ -115,17 +115,15 @@ class DockerEngine:
                 door.connect(url.removeprefix(UNIX))
 
     async def _until_alone(self, alone: str) -> None:
-        loop = asyncio.get_running_loop()
-        while (former := self._under_way.get(alone)) is not None and not former.done():
-            ended = asyncio.Event()
-            former.add_done_callback(partial(_wake, loop, ended))
-            await ended.wait()
+        while (former := self._under_way.get(alone)) is not None and not former.is_set():
+            await former.wait()
 
     async def _answer(self, what: str, work: Callable[[APIClient], T], alone: str) -> T:
         """Raises `TimeoutError`, when its caller's deadline passes, for the caller to judge."""
         future = self._threads.submit(self._work, work)
         if alone:
-            self._under_way[alone] = future
+            ended = self._under_way[alone] = asyncio.Event()
+            future.add_done_callback(partial(_wake, asyncio.get_running_loop(), ended))
         try:
             result = await asyncio.wrap_future(future)
         except APIError as error:

@@ -102,6 +102,7 @@ async def test_a_container_that_ended_and_runs_again_during_a_cut_is_told_as_end
 ):
     async with behind_a_proxy(replica_specs, tmp_path) as (runtime, proxy, client, told):
         former = await runtime.start(replica_specs[0])
+        await asyncio.sleep(1.0)  # until the look that follows every opening is over
         proxy.cut()
         await asyncio.to_thread(client.api.restart, former.token.split("@")[0], timeout=0)
         proxy.open()
