@@ -51,7 +51,7 @@ def _configured_again(load: RegionLoad, situation: Situation) -> Plan | None:
     settled = situation.calm_s(load.region) >= situation.policy.takeover_s  # not every host need have reported yet
     if present >= replicas_min or not settled or _by_hand(situation.ledger.newest(SCALE, load.region)):
         return None
-    action = scale_out(situation.fleet, load.region, situation.policy, situation.shunned())
+    action = scale_out(situation.fleet, load.region, situation.policy, situation.shunned)
     if action is None:
         return None
     return Plan(action, f"{load.region} has {present} of {replicas_min} configured replicas.")
@@ -82,7 +82,7 @@ def _repair(replica: Replica, load: RegionLoad, situation: Situation) -> Action 
         return restart(replica, graceful=True)
     if load.ready > situation.policy.replicas_min_of(load.region):
         return scale_in(replica)
-    return scale_out(situation.fleet, load.region, situation.policy, situation.shunned())
+    return scale_out(situation.fleet, load.region, situation.policy, situation.shunned)
 
 
 def _traffic_home(load: RegionLoad, situation: Situation) -> Plan | None:
@@ -152,7 +152,7 @@ def _quality_debt(load: RegionLoad, situation: Situation) -> Plan | None:
     fits = load.rps * load.full_service_s <= policy.utilisation_home * coming
     if debt_s < policy.quality_debt_s or fits or not load.known:
         return None
-    action = scale_out(situation.fleet, region, policy, situation.shunned())
+    action = scale_out(situation.fleet, region, policy, situation.shunned)
     if action is None:
         return None
     evidence = (("light_for_s", f"{debt_s:.0f}"), ("predicted_full", f"{load.full_utilisation:.2f}"))
@@ -164,7 +164,7 @@ def _fewer_replicas(load: RegionLoad, situation: Situation) -> Plan | None:
     region, policy = load.region, situation.policy
     if load.ready <= policy.replicas_min_of(region) or region_is_light(situation.fleet, region):
         return None
-    if situation.widespread(region):  # what is stopped now could not be started again
+    if region in situation.widespread:  # what is stopped now could not be started again
         return None
     if _by_hand(situation.ledger.newest(SCALE, region)) or situation.calm_s(region) < policy.calm_s or not load.known:
         return None

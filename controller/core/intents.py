@@ -53,7 +53,7 @@ def _switch_profile(arguments: Arguments, situation: Situation) -> Action | NoRe
 def _scale_out(arguments: Arguments, situation: Situation) -> Action | NoRemedy:
     """`region`."""
     region = Region(arguments.get("region", ""))
-    action = scale_out(situation.fleet, region, situation.policy, situation.shunned())
+    action = scale_out(situation.fleet, region, situation.policy, situation.shunned)
     return action or NoRemedy(f"no free slot on a reporting host in {region or '(unnamed)'}")
 
 

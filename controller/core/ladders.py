@@ -57,7 +57,7 @@ def reverse(action: Action, situation: Situation) -> Action | None:
         case SwitchProfile(region=region, before=before_profile):
             return switch_profile(situation.fleet, region, before_profile, situation.policy)
         case _ if action.kind is ActionKind.SCALE_IN:
-            return scale_out(situation.fleet, action.region, situation.policy, situation.shunned())
+            return scale_out(situation.fleet, action.region, situation.policy, situation.shunned)
         case _:
             return None
 
@@ -145,7 +145,7 @@ def _relief(region: Region, situation: Situation) -> Rungs:
 
 def _another(region: Region, situation: Situation) -> Action | None:
     """One more replica where it could work."""
-    return scale_out(situation.fleet, region, situation.policy, situation.shunned())
+    return scale_out(situation.fleet, region, situation.policy, situation.shunned)
 
 
 def _replacement(region: Region, situation: Situation, leaving: int = 0) -> Action | None:
@@ -181,13 +181,13 @@ def _afflicted(finding: Finding, situation: Situation) -> tuple[Host | None, tup
 def _unfit(host: Host, gpus: tuple[Gpu, ...], situation: Situation) -> Rungs:
     """Capacity elsewhere, then nothing left on the GPU, then a reset, then the whole host."""
     yield _replacement(host.locality.region, situation)
-    if situation.widespread(host.locality.region):
+    if host.locality.region in situation.widespread:
         return
     yield from _cleared(_must_leave(host, gpus), situation)
     doomed = [
         gpu for gpu in needs_reboot(host, situation.ledger, situation.policy, situation.now_unix_s) if gpu in gpus
     ]
-    if situation.reboot_is_planned(host):
+    if host.id in situation.reboots_planned:
         yield from _cleared(host.holders(), situation)
     else:
         for gpu in gpus:
@@ -228,8 +228,8 @@ def _unremedied_hardware(finding: Finding, situation: Situation) -> Refusal:
     host, gpus = _afflicted(finding, situation)
     if host is None or not gpus:
         return OnProbation(situation.policy.gpu_fit_s)
-    if common := situation.widespread(host.locality.region):
-        return common
+    if host.locality.region in situation.widespread:
+        return situation.widespread[host.locality.region]
     worst = max(gpus, key=lambda gpu: gpu.severity)
     because = worst.trouble(host.id)
     if worst.merely_unseen:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from contracts.vocabulary import GpuAction, HostId, Region, SloId
 from controller.core.capacity import RegionLoad
@@ -19,7 +20,9 @@ from controller.core.signals import Signals
 from controller.core.story import OperatorIntent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True
+)  # without slots: what many findings ask in one tick is worked out once, and kept beside the fields
 class Situation:
     """The state of the world as the earlier phases see it, at one instant."""
 
@@ -53,6 +56,7 @@ class Situation:
         """Regions without any finding."""
         return tuple(region for region in self.fleet.regions if not self.is_troubled(region))
 
+    @cached_property
     def shunned(self) -> frozenset[HostId]:
         """Hosts on which nothing more should be started: being worked on, about to be drained, or with no GPU to trust."""
         subjects = {finding.subject for finding in self.findings if finding.cause in OF_HARDWARE}
@@ -61,11 +65,30 @@ class Situation:
             | machines_touched(self.ledger.open).keys()
         )
 
-    def widespread(self, region: Region) -> Widespread | None:
-        """Why the devices of a region are not to blame: too many are unfit at once. None while they are few, or on one host.
+    @cached_property
+    def widespread(self) -> Mapping[Region, Widespread]:
+        """Regions in which the devices are not to blame: too many are unfit at once, on several hosts."""
+        found = ((region, self._widespread_in(region)) for region in self.fleet.regions)
+        return {region: trouble for region, trouble in found if trouble is not None}
 
-        What our own work hides is not counted.
-        """
+    @cached_property
+    def reboots_planned(self) -> frozenset[HostId]:
+        """Hosts of which a GPU needs a reboot, and all that stands against that is work for which there is room elsewhere."""
+        return frozenset(host.id for host in self.fleet.hosts if self._is_reboot_planned(host))
+
+    def with_ledger(self, ledger: Ledger) -> "Situation":
+        """The same situation after something was begun."""
+        return replace(self, ledger=ledger)
+
+    # ── worked out once ───────────────────────────────────────────────────────────────────────────────────────────────
+    def _is_shunned(self, host: Host, subjects: set[str]) -> bool:
+        trusted = [gpu for gpu in host.gpus if gpu.fit and gpu.uuid not in subjects]
+        drains = any(gpu.recommended_action is GpuAction.DRAIN_HOST for gpu in host.gpus)
+        concerned = host.id in subjects or len(trusted) < len(host.gpus)
+        return not trusted or drains or (concerned and host.id in self.reboots_planned)
+
+    def _widespread_in(self, region: Region) -> Widespread | None:
+        """What our own work hides is not counted."""
         touched = machines_touched(self.ledger.open)
         hosts = [host for host in self.fleet.hosts_in(region) if host.id not in touched]
         unfit = [sum(not gpu.fit for gpu in host.gpus) for host in hosts]
@@ -74,10 +97,9 @@ class Situation:
         too_many = count > self.policy.gpus_unfit_share_max * gpus
         return Widespread(region, count, gpus) if on_several and too_many else None
 
-    def reboot_is_planned(self, host: Host) -> bool:
-        """A GPU of it needs a reboot, and all that stands against that is work for which there is room elsewhere."""
+    def _is_reboot_planned(self, host: Host) -> bool:
         doomed = needs_reboot(host, self.ledger, self.policy, self.now_unix_s)
-        if not doomed or not self._has_room_without(host) or self.widespread(host.locality.region):
+        if not doomed or host.locality.region in self.widespread or not self._has_room_without(host):
             return False
         action = reboot_host(host, doomed[0].trouble(host.id))
         return why_never(Question(action, self.fleet, self.ledger, self.policy, self.now_unix_s)) is None
@@ -90,13 +112,3 @@ class Situation:
         startable = sum(len(other.free_slots) for other in others if other.can_start)
         needed = load.needed(self.policy.utilisation_max) if load is not None else 0
         return serving + startable >= max(needed, self.policy.replicas_min_of(region))
-
-    def _is_shunned(self, host: Host, subjects: set[str]) -> bool:
-        trusted = [gpu for gpu in host.gpus if gpu.fit and gpu.uuid not in subjects]
-        drains = any(gpu.recommended_action is GpuAction.DRAIN_HOST for gpu in host.gpus)
-        concerned = host.id in subjects or len(trusted) < len(host.gpus)
-        return not trusted or drains or (concerned and self.reboot_is_planned(host))
-
-    def with_ledger(self, ledger: Ledger) -> "Situation":
-        """The same situation after something was begun."""
-        return replace(self, ledger=ledger)

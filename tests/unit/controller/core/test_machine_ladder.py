@@ -161,6 +161,14 @@ def test_half_of_a_region_or_all_of_one_host_may_well_be_broken(make):
     assert only(decided(make, elsewhere, of_gpu(make))).__class__ is not Widespread
 
 
+def test_what_every_finding_asks_is_worked_out_once(make):
+    situation = make.situation(everywhere(make, action=RESET))
+    assert situation.shunned is situation.shunned
+    assert situation.widespread is situation.widespread
+    later = situation.with_ledger(make.ledger(situation.fleet, make.record(reset_gpu(*situation.fleet.gpu(GPU)))))
+    assert later.shunned != situation.shunned, "and anew when something was begun"
+
+
 def test_what_our_own_reset_hides_is_not_counted(make):
     fleet = everywhere(make, action=RESET)
     ledger = make.ledger(fleet, make.record(reset_gpu(*fleet.gpu("GPU-eu-west-b-0")), Stage.ORDERED))
