@@ -100,7 +100,7 @@ def our_agent(directory: Path, controller_url: str, scratch: Path) -> Exporter:
         "HOST_ID": "bench",
         "REGION": "eu-west",
         "CONTROLLER_URL": controller_url,
-        "STATE_DIR": str(scratch / "agent"),
+        "STATE_DIR": str(scratch / f"agent-{port}"),  # a fresh one: the agent remembers the GPUs of its host
         "PORT": str(port),
         "SLOTS": "1",
         "REPLICAS": "0",

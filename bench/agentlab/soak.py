@@ -172,10 +172,17 @@ def _is_worker(process: psutil.Process) -> bool:
     return False
 
 
+def _is_replica(process: psutil.Process) -> bool:
+    """A spare runs the same program, but listens nowhere."""
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return str(FAKE_REPLICA) in process.cmdline() and bool(process.net_connections("tcp"))
+    return False
+
+
 def _break_something(rng: random.Random, host: SimulatedHost, agent: Exporter, diary: Diary) -> None:
     mishap = rng.choice(MISHAPS)
     children = psutil.Process(agent.pid).children()
-    replicas = [child for child in children if str(FAKE_REPLICA) in child.cmdline() and "spare" not in child.cmdline()]
+    replicas = [child for child in children if _is_replica(child)]
     with suppress(psutil.NoSuchProcess):
         match mishap:
             case "kill" if replicas:

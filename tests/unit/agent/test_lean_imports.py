@@ -8,19 +8,27 @@ import pytest
 
 from agent.lean import UNUSED
 
-PROGRAM = """
-import json, sys
-from agent.lean import UNUSED, leave_out
-leave_out(UNUSED)
-import agent.command
-print(json.dumps([name for name, module in sys.modules.items() if module is not None]))
-"""
+AGENT = "from agent.lean import UNUSED, leave_out; leave_out(UNUSED); import agent.command"
+WORKER = "from agent.probes.nvml.__main__ import prepare; prepare(); import agent.probes.nvml.life"
+TELL = "; import json, sys; print(json.dumps([name for name, module in sys.modules.items() if module is not None]))"
+
+
+def loaded_by(program: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", program + TELL], capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")
 def modules():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
-    return set(json.loads(done.stdout))
+    return loaded_by(AGENT)
+
+
+def test_the_worker_reads_gpus_without_what_only_windows_needs():
+    modules = loaded_by(WORKER)
+    assert {"pynvml", "agent.probes.nvml.device"} <= modules
+    assert not modules & {"asyncio", "subprocess", "tempfile", "pydantic", "structlog", "traceback"}
 
 
 def test_the_agent_does_without_what_is_optional_and_unused(modules):
