@@ -2,6 +2,9 @@
 
 import pytest
 
+from agent.machine import RESET_S_MAX
+from agent.machine_orders import MachinePace
+from agent.probes.gpu_worker import RELEASE_S_MAX
 from controller.core.policy import Policy, PolicyError
 
 
@@ -30,3 +33,9 @@ def test_exceptions_per_region():
 
 def test_the_alarm_level_is_a_month_of_blocks():
     assert Policy().alarm_level == 259_200
+
+
+def test_a_machine_order_is_waited_for_as_long_as_its_agent_tries():
+    pace, limits = MachinePace(), Policy()
+    assert limits.gpu_reset_within_s > RELEASE_S_MAX + RESET_S_MAX + pace.fit_within_s
+    assert limits.host_reboot_within_s > pace.down_within_s
