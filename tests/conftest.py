@@ -205,3 +205,23 @@ def answers() -> Callable[[str], bool]:
             return False
 
     return check
+
+
+@pytest.fixture(scope="session")
+def engine_alone() -> Iterator[None]:
+    """No other session uses the Docker engine's names meanwhile."""
+    from bench.containerlab.swarm_of_one import engine_alone  # noqa: PLC0415  # most sessions need no Docker
+
+    with engine_alone():
+        yield
+
+
+@pytest.fixture(scope="session")
+def swarm_cluster(engine_alone: None) -> Iterator[None]:
+    """A swarm of this one engine, on loopback; one that is there already is used and left alone."""
+    from bench.containerlab.bare_image import ensure_image  # noqa: PLC0415
+    from bench.containerlab.swarm_of_one import swarm_of_one  # noqa: PLC0415
+
+    ensure_image()
+    with swarm_of_one():
+        yield

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,6 @@ from agent.runtimes.swarm import SwarmRuntime
 from agent.runtimes.swarm_services import SwarmTemplate
 from agent.runtimes.vitals import first_child
 from bench.containerlab.bare_image import IMAGE, PYTHON, binds, ensure_image
-from bench.containerlab.swarm_of_one import engine_alone, swarm_of_one
 from chassis.clock import SystemClock
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId
 
@@ -209,14 +208,6 @@ def until_ports_are_free(specs: list[ReplicaSpec]) -> None:
                     container.remove(force=True)
     finally:
         client.close()
-
-
-@pytest.fixture(scope="package")
-def swarm_cluster() -> Iterator[None]:
-    """A swarm of this one engine, on loopback; one that is there already is used and left alone."""
-    ensure_image()
-    with engine_alone(), swarm_of_one():
-        yield
 
 
 # ── an engine of our own ──────────────────────────────────────────────────────────────────────────────────────────────

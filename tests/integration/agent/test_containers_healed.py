@@ -14,24 +14,11 @@ import pytest
 from agent.runtimes.vitals import first_child
 from bench.containerlab.bare_image import IMAGE, PYTHON, binds, ensure_image
 from bench.containerlab.socket_proxy import SocketProxy
-from bench.containerlab.swarm_of_one import engine_alone, swarm_of_one
 from contracts.vocabulary import ReflexKind, ReplicaState
 
 pytestmark = pytest.mark.docker
 CODE = Path(__file__).parent
 ENGINE = "/var/run/docker.sock"
-
-
-@pytest.fixture(scope="module")
-def alone():
-    with engine_alone():
-        yield
-
-
-@pytest.fixture(scope="module")
-def swarm_cluster(alone):
-    with swarm_of_one():
-        yield
 
 
 @pytest.fixture
@@ -40,7 +27,7 @@ def label():
 
 
 @pytest.fixture
-def engine(alone, label, wait_until):
+def engine(engine_alone, label, wait_until):
     """The engine's own view; whatever carries our label is gone afterwards."""
     ensure_image()
     client = docker.from_env()
