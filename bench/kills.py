@@ -32,8 +32,8 @@ from pathlib import Path
 
 import structlog
 
-from agent.controller_line import ControllerLine
-from agent.sync import SyncPace
+from agent.line.call import ControllerLine
+from agent.line.sync import SyncPace
 from bench.killing.evidence import Evidence, gather
 from bench.killing.host import HostPlan, build_host
 from bench.killing.leader import JOIN_TOKEN, LeaderPlan, build_leader, draining

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from agent.app import Agent, build_agent
 from agent.command import serve
 from agent.core.health import Probe
-from agent.healer import HealerPace
+from agent.healing.healer import HealerPace
 from agent.ports import Prober, ReplicaSpec
 from agent.settings import AgentSettings
 from chassis.clock import Clock, ScaledClock

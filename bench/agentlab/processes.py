@@ -1,10 +1,14 @@
 """What a program costs, together with every process that it started."""
 
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+CPUCLOCK_SCHED = 2
+"""With a process id it is the clock of that process, ended threads included (linux/posix-timers.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,11 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds of the family, those of ended and awaited children included."""
+    """CPU seconds of the family so far, by its processes' own clocks: exact where the ticks of /proc are 10 ms."""
     spent = 0.0
     for process in family(pid):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            spent += times.user + times.system + times.children_user + times.children_system
+        with contextlib.suppress(OSError):
+            spent += time.clock_gettime((~process.pid << 3) | CPUCLOCK_SCHED)
     return spent
 
 

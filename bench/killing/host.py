@@ -12,30 +12,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.actuator import Actuator
-from agent.board import Board
-from agent.boot import Boot
-from agent.controller_line import ControllerLine
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
-from agent.credential_file import JoinToken
-from agent.credentials import Credentials
 from agent.degradation import Degradations
-from agent.healer import Healer
-from agent.journal import FileJournal
-from agent.journal_keeper import JournalKeeper
-from agent.medic import HealerTools
-from agent.orders import ControllerTime, OrderDesk
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.boot import Boot
+from agent.healing.healer import Healer
+from agent.healing.medic import HealerTools
+from agent.healing.reflexes import ReflexLog
+from agent.line.call import ControllerLine
+from agent.line.credentials import Credentials
+from agent.line.report import HostIdentity, Reporter
+from agent.line.sync import SyncLoop, SyncPace
+from agent.line.tokens import JoinToken
+from agent.memory.journal import FileJournal
+from agent.memory.keeper import JournalKeeper
+from agent.orders.desk import ControllerTime, OrderDesk
+from agent.orders.replicas import ReplicaOrders
 from agent.ports import Instance, ReplicaSpec
 from agent.probes.gpu import GpuSources, GpuWatch
 from agent.probes.gpu_memory import GpuMemoryFile
 from agent.probes.host import HostMeter
 from agent.probes.simulated import SimulatedProber
-from agent.reflexes import ReflexLog
-from agent.replica_orders import ReplicaOrders
-from agent.report import HostIdentity, Reporter
 from agent.runtimes.simulated import SimulatedRuntime
-from agent.sync import SyncLoop, SyncPace
 from agent.xid_table import shipped_table
 from chassis.clock import Clock
 from chassis.supervisor import Supervisor
