@@ -13,25 +13,27 @@ from functools import partial
 
 import httpx
 
-from agent.actuator import Actuator
-from agent.api import PageServer
-from agent.board import Board
-from agent.boot import Boot
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
 from agent.degradation import Degradations
 from agent.exporter.compose import Observatory, PageSources, build_observatory
-from agent.healer import Healer
-from agent.journal import FileJournal
-from agent.journal_keeper import JournalKeeper
-from agent.line_parts import build_sync
-from agent.machine_orders import MachineOrders
-from agent.machine_parts import build_machine, driver_to_release, machine_policy
-from agent.medic import HealerTools
-from agent.orders import ControllerTime, OrderDesk
-from agent.outlook import Outlook, build_outlook
-from agent.pages import build_pages
-from agent.parts import (
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.boot import Boot
+from agent.healing.healer import Healer
+from agent.healing.medic import HealerTools
+from agent.healing.places import GpuPlaces
+from agent.healing.reflexes import ReflexLog
+from agent.line.report import Reporter
+from agent.line.sync import SyncLoop
+from agent.memory.journal import FileJournal
+from agent.memory.keeper import JournalKeeper
+from agent.orders.desk import ControllerTime, OrderDesk
+from agent.orders.machine import MachineOrders
+from agent.orders.replicas import ReplicaOrders
+from agent.outlook.outlook import Outlook, build_outlook
+from agent.pages.server import PageServer
+from agent.parts.host import (
     build_gpus,
     build_tools,
     gpu_sources,
@@ -39,16 +41,14 @@ from agent.parts import (
     replica_client,
     replica_specs,
 )
-from agent.places import GpuPlaces
+from agent.parts.line import build_sync
+from agent.parts.machine import build_machine, driver_to_release, machine_policy
+from agent.parts.pages import build_pages
+from agent.parts.runtime import build_runtime
 from agent.ports import HostRuntime, Machine
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
-from agent.reflexes import ReflexLog
-from agent.replica_orders import ReplicaOrders
-from agent.report import Reporter
-from agent.runtime_parts import build_runtime
 from agent.settings import AgentSettings
-from agent.sync import SyncLoop
 from chassis.clock import Clock
 from chassis.health import Readiness
 from chassis.logs import logger

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.exporter.page import Page, label_text
-from agent.orders import OrderDesk
-from agent.reflexes import ReflexLog
+from agent.healing.reflexes import ReflexLog
+from agent.orders.desk import OrderDesk
 from contracts import metric_names as names
 from contracts.vocabulary import OrderKind, ReceiptStatus, RefusalReason
 
@@ -21,15 +21,26 @@ ORDER_LABELS: Mapping[tuple[OrderKind, str], str] = {
 """Rendered: an order ends with a status, or is refused for a reason."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ActSection:
-    """Counts of acts, and how long healing took."""
+    """Counts of acts, and how long healing took. Acts are rare: their text is put together when there was another."""
 
     reflexes: ReflexLog
     desk: OrderDesk
+    _acts: tuple[int, ...] | None = None
+    """As many as the text tells of."""
+    _text: str = ""
 
     def write(self, page: Page) -> None:
         """Reflexes, then orders."""
+        reflexes, orders = self.reflexes, self.desk.outcomes
+        acts = (*reflexes.totals.values(), *(each.count for each in reflexes.heal_seconds.values()), *orders.values())
+        if acts != self._acts:
+            self._acts, self._text = acts, self._rendered()
+        page.block(self._text)
+
+    def _rendered(self) -> str:
+        page = Page()
         page.family(
             names.AGENT_REFLEXES_TOTAL,
             "counter",
@@ -43,3 +54,4 @@ class ActSection:
         page.family(
             names.AGENT_ORDERS_TOTAL, "counter", [(ORDER_LABELS[which], count) for which, count in counts.items()]
         )
+        return page.text()

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from agent.api import Traffic
 from agent.exporter import Exporter, Section
 from agent.exporter.acts import ActSection
 from agent.exporter.gpus import GpuSection
@@ -14,15 +13,16 @@ from agent.exporter.host import HostSection
 from agent.exporter.joins import JoinSection
 from agent.exporter.outlook import OutlookSection
 from agent.exporter.replicas import ReplicaSection
-from agent.healer import Healer
-from agent.orders import OrderDesk
-from agent.outlook import Outlook
+from agent.healing.healer import Healer
+from agent.line.report import Reporter
+from agent.line.sync import SyncLoop
+from agent.orders.desk import OrderDesk
+from agent.outlook.outlook import Outlook
+from agent.pages.server import Traffic
 from agent.ports import HostRuntime
 from agent.probes.itself import SelfMeter
 from agent.probes.owners import OwnerWatch, ProcOwners
-from agent.report import Reporter
 from agent.runtimes.process import ProcessRuntime
-from agent.sync import SyncLoop
 from chassis.clock import Clock
 from chassis.supervisor import Supervisor
 

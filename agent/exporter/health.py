@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.api import Traffic
 from agent.degradation import Degradations
 from agent.exporter.page import Page
-from agent.journal import FileJournal
-from agent.orders import ControllerTime
+from agent.line.record import SyncRecord
+from agent.memory.journal import FileJournal
+from agent.orders.desk import ControllerTime
+from agent.pages.server import Traffic
 from agent.probes.itself import SelfMeter
-from agent.sync_record import SyncRecord
 from chassis.supervisor import Supervisor
 from contracts import metric_names as names
 

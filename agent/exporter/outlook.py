@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from agent.board import Board
-from agent.canary import Canaries
 from agent.core.canary import CanaryOutcome
 from agent.exporter.page import Page
-from agent.rtt import RegionRtts, RttOutcome
+from agent.healing.board import Board
+from agent.outlook.canary import Canaries
+from agent.outlook.rtt import RegionRtts, RttOutcome
 from contracts import metric_names as names
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from agent.board import Board
 from agent.exporter.page import Page
-from agent.healer import Healer
+from agent.healing.board import Board
+from agent.healing.healer import Healer
 from contracts import metric_names as names
 from contracts.vocabulary import ReplicaState
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.controller_line import ControllerLine, Failed, Reply
 from agent.core.budget import RestartBudget
-from agent.sync import CONTROLLER, SyncPace
-from agent.sync_record import SyncFailure
+from agent.line.call import ControllerLine, Failed, Reply
+from agent.line.record import SyncFailure
+from agent.line.sync import CONTROLLER, SyncPace
 from bench.killing.host import NUMBERS_PER_SECOND, Host, HostPlan, build_host, executed, replica_ids
 from contracts.agent_api import Order, Receipt, SyncRequest, SyncResponse
 from contracts.vocabulary import HostId, OrderKey, OrderKind, ReceiptStatus, ReflexKind, ReplicaState

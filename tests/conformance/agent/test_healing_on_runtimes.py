@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
-from agent.healer import Healer, HealerPace, HealerTools
-from agent.journal import FileJournal
-from agent.reflexes import ReflexLog
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.healer import Healer, HealerPace, HealerTools
+from agent.healing.reflexes import ReflexLog
+from agent.memory.journal import FileJournal
 from chassis.clock import SystemClock
 from contracts.vocabulary import ReflexKind, ReplicaState
 

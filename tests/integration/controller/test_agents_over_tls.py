@@ -11,12 +11,12 @@ import pytest
 import trustme
 from typer.testing import CliRunner
 
-from agent.controller_line import ControllerLine, Failed, Reply
-from agent.credential_file import JoinToken
-from agent.credentials import Credentials
 from agent.degradation import Degradations
-from agent.orders import ControllerTime
-from agent.sync_record import SyncFailure
+from agent.line.call import ControllerLine, Failed, Reply
+from agent.line.credentials import Credentials
+from agent.line.record import SyncFailure
+from agent.line.tokens import JoinToken
+from agent.orders.desk import ControllerTime
 from chassis.clock import SystemClock
 from chassis.tls import KeyPair, RenewingContext, TlsFiles
 from contracts.agent_api import SyncRequest

@@ -5,16 +5,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.health import HealthPolicy
-from agent.journal import FileJournal
-from agent.machine_orders import MachineOrders, MachinePace, MachinePolicy
-from agent.orders import ControllerTime, OrderDesk
-from agent.places import GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.places import GpuPlaces
+from agent.memory.journal import FileJournal
+from agent.orders.desk import ControllerTime, OrderDesk
+from agent.orders.machine import MachineOrders, MachinePace, MachinePolicy
+from agent.orders.replicas import ReplicaOrders
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
-from agent.replica_orders import ReplicaOrders
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import SystemClock
 from contracts.agent_api import Order

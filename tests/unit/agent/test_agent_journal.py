@@ -5,8 +5,8 @@ import json
 import pytest
 
 from agent.core.receipts import INTERRUPTED
-from agent.journal import LINES_MAX, FileJournal
-from agent.journal_memory import RECEIPTS_MAX
+from agent.memory.entries import RECEIPTS_MAX
+from agent.memory.journal import LINES_MAX, FileJournal
 from agent.ports import ReplicaMemory
 from chassis.clock import ManualClock
 from contracts.agent_api import Receipt

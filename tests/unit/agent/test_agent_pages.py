@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from agent.answers import Response
-from agent.api import CONNECTIONS_MAX, HEAD_BYTES_MAX, PageServer, Traffic
 from agent.app import build_agent
 from agent.core.health import Answered, Pulse
+from agent.pages.answers import Response
+from agent.pages.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, PageServer, Traffic
 from agent.ports import Instance
 from agent.settings import AgentSettings
 from chassis.clock import ManualClock

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
 from agent.degradation import Degradations
-from agent.healer import Healer, HealerPace
-from agent.journal import FileJournal
-from agent.medic import XID_LAG_S, HealerTools
-from agent.orders import ControllerTime, OrderDesk
-from agent.places import NOT_YET_KNOWN, GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.healer import Healer, HealerPace
+from agent.healing.medic import XID_LAG_S, HealerTools
+from agent.healing.places import NOT_YET_KNOWN, GpuPlaces
+from agent.healing.reflexes import ReflexLog
+from agent.line.report import replica_report
+from agent.memory.journal import FileJournal
+from agent.orders.desk import ControllerTime, OrderDesk
+from agent.orders.replicas import ReplicaOrders
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
-from agent.reflexes import ReflexLog
-from agent.replica_orders import ReplicaOrders
-from agent.report import replica_report
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import SystemClock
 from contracts.agent_api import Order

@@ -5,15 +5,15 @@ import random
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
-from agent.boot import Boot
 from agent.core.health import HealthPolicy
-from agent.journal import FileJournal
-from agent.places import NOT_YET_KNOWN, GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.boot import Boot
+from agent.healing.places import NOT_YET_KNOWN, GpuPlaces
+from agent.line.report import replica_report
+from agent.memory.journal import FileJournal
 from agent.ports import ReplicaMemory, ReplicaSpec
 from agent.probes.simulated import SimulatedProber
-from agent.report import replica_report
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import SystemClock
 from contracts.vocabulary import GpuUuid, HostId, ProfileId, Region, ReplicaId, ReplicaState

@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
-from agent.boot import Boot
 from agent.core.health import HealthPolicy
 from agent.errors import ReplicaRuntimeError
-from agent.journal import FileJournal
-from agent.places import GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.boot import Boot
+from agent.healing.places import GpuPlaces
+from agent.memory.journal import FileJournal
 from agent.ports import ReplicaMemory, ReplicaSpec
 from agent.probes.simulated import SimulatedProber
 from agent.runtimes.simulated import SimulatedRuntime
@@ -105,7 +105,7 @@ async def test_what_runs_is_adopted_as_it_was_once_the_runtime_is_back(rig):
 
 
 async def test_a_runtime_that_answers_nothing_holds_the_first_report_for_a_bounded_time(rig, monkeypatch):
-    monkeypatch.setattr("agent.boot.TAKE_OVER_S_MAX", 0.05)
+    monkeypatch.setattr("agent.healing.boot.TAKE_OVER_S_MAX", 0.05)
     rig.runtime.silent = True
     await asyncio.wait_for(rig.boot.take_over(), 5.0)
     assert {unit.claimed_by for unit in rig.board.units.values()} == {"boot"}

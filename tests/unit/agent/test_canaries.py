@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.board import Board
-from agent.canary import Canaries
 from agent.core.canary import CanaryOutcome, CanaryPolicy, Verdict, judge_answer, looked
 from agent.core.health import Answered, HealthPolicy, Pulse
+from agent.healing.board import Board
+from agent.outlook.canary import Canaries
 from agent.ports import Instance, ReplicaSpec
 from agent.probes.speech import HttpSpeaker
 from chassis.clock import ManualClock

@@ -5,12 +5,12 @@ import stat
 
 import pytest
 
-from agent.controller_line import Failed, Reply
-from agent.credential_file import Credential, JoinToken, read_credential, write_credential
-from agent.credentials import CREDENTIALS, JOIN_TOKEN, RENEW_AGAIN_S, Credentials
 from agent.degradation import Degradations
-from agent.orders import ControllerTime
-from agent.sync_record import SyncFailure, failure_of_status
+from agent.line.call import Failed, Reply
+from agent.line.credentials import CREDENTIALS, JOIN_TOKEN, RENEW_AGAIN_S, Credentials
+from agent.line.record import SyncFailure, failure_of_status
+from agent.line.tokens import Credential, JoinToken, read_credential, write_credential
+from agent.orders.desk import ControllerTime
 from chassis.clock import ManualClock
 from contracts.agent_api import CredentialGrant
 from contracts.vocabulary import HostId

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.health import Answered, HealthPolicy
 from agent.errors import ReplicaRuntimeError
-from agent.journal import FileJournal
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.memory.journal import FileJournal
 from agent.ports import Exit, ReplicaSpec
 from agent.probes.simulated import SimulatedProber
 from agent.runtimes.simulated import SimulatedRuntime

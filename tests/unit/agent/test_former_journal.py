@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from agent.core.receipts import INTERRUPTED
-from agent.journal import FileJournal
+from agent.memory.journal import FileJournal
 from chassis.clock import ManualClock
 from contracts.vocabulary import OrderKey, ReceiptStatus
 

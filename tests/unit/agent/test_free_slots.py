@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.board import Board
 from agent.core.health import HealthPolicy
-from agent.places import GpuPlaces, NoGpus
+from agent.healing.board import Board
+from agent.healing.places import GpuPlaces, NoGpus
 from agent.ports import ReplicaSpec
 from chassis.clock import ManualClock
 from contracts.vocabulary import GpuUuid, HostId, ProfileId, Region, ReplicaId

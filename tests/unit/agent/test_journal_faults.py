@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-from agent import journal as journal_module
 from agent.core.receipts import INTERRUPTED
 from agent.degradation import Degradations
 from agent.errors import JournalError
-from agent.journal import FileJournal
-from agent.journal_file import CORRUPT_KEPT
-from agent.journal_keeper import JOURNAL, MEMORY, JournalKeeper
-from agent.journal_memory import NO_FENCE, RECEIPTS_MAX, UNTIL_HEARD
+from agent.memory import journal as journal_module
+from agent.memory.entries import NO_FENCE, RECEIPTS_MAX, UNTIL_HEARD
+from agent.memory.file import CORRUPT_KEPT
+from agent.memory.journal import FileJournal
+from agent.memory.keeper import JOURNAL, MEMORY, JournalKeeper
 from agent.ports import ReplicaMemory
 from chassis.clock import ManualClock
 from contracts.agent_api import ORDER_LIFE_S_MAX, Receipt
@@ -241,7 +241,7 @@ async def test_a_journal_that_could_not_be_read_is_read_before_it_is_overwritten
     journal = opened()
     journal.remember(MEMORY_OF_ONE)
     await journal.record(RUNNING)
-    monkeypatch.setattr("agent.journal_file.BYTES_MAX", 10)  # stands for EIO: root may read anything
+    monkeypatch.setattr("agent.memory.file.BYTES_MAX", 10)  # stands for EIO: root may read anything
     blind = opened()
     assert (blind.receipt(KEY), blind.fence_unix_s) == (None, UNTIL_HEARD)
     await blind.record(REFUSED)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.line_parts import tls_files
+from agent.parts.line import tls_files
 from agent.settings import AgentSettings
 from chassis.settings import SettingsError
 

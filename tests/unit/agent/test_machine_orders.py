@@ -7,8 +7,8 @@ import pytest
 from agent.core.fencing import Circumstances, Execute, MachineTarget, Refuse, Target, judge
 from agent.core.receipts import DAY_S, INTERRUPTED, REBOOTED
 from agent.errors import JournalError
-from agent.machine import RehearsedMachine, WatchedDriver
-from agent.machine_orders import MachinePolicy
+from agent.orders.machine import MachinePolicy
+from agent.orders.switches import RehearsedMachine, WatchedDriver
 from agent.ports import ReplicaSpec
 from chassis.clock import SystemClock
 from contracts.agent_api import Order

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.errors import MachineError
-from agent.machine import HostMachine, RehearsedMachine, kernel_boot_id
+from agent.orders.switches import HostMachine, RehearsedMachine, kernel_boot_id
 from contracts.vocabulary import GpuUuid
 
 A = GpuUuid("GPU-a")
@@ -47,7 +47,7 @@ async def test_a_tool_that_hangs_and_runs_as_somebody_else_is_left_alone(tmp_pat
     def forbidden(pid):
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("agent.machine.kill_group", forbidden)  # as of a `sudo` that belongs to root
+    monkeypatch.setattr("agent.orders.switches.kill_group", forbidden)  # as of a `sudo` that belongs to root
     machine = host_machine(tmp_path, "import time; time.sleep(0.5)", reset_s_max=0.1)
     with pytest.raises(MachineError, match=r"did not end within 0.1 s"):
         await asyncio.wait_for(machine.reset_gpu(A), 5)

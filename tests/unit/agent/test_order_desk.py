@@ -5,19 +5,19 @@ import math
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.budget import RestartBudget
 from agent.core.health import HealthPolicy
 from agent.errors import JournalError
-from agent.healer import Healer
-from agent.journal import FileJournal
-from agent.medic import HealerTools
-from agent.orders import ControllerTime, OrderDesk
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.healer import Healer
+from agent.healing.medic import HealerTools
+from agent.healing.reflexes import ReflexLog
+from agent.memory.journal import FileJournal
+from agent.orders.desk import ControllerTime, OrderDesk
+from agent.orders.replicas import GRACE_S_MAX, ReplicaOrders
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
-from agent.reflexes import ReflexLog
-from agent.replica_orders import GRACE_S_MAX, ReplicaOrders
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import ManualClock, SystemClock
 from contracts.agent_api import ORDER_LIFE_S_MAX, Order

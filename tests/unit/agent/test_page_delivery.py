@@ -5,8 +5,8 @@ import gzip
 
 import pytest
 
-from agent.answers import GZIP_BYTES_MIN, Body, FreshPage, Response, accepts_gzip
-from agent.api import CONNECTIONS_MAX, PageServer, Traffic
+from agent.pages.answers import GZIP_BYTES_MIN, Body, FreshPage, Response, accepts_gzip
+from agent.pages.server import CONNECTIONS_MAX, PageServer, Traffic
 from chassis.clock import ManualClock, SystemClock
 
 LONG = "gpu_up 1\n" * GZIP_BYTES_MIN

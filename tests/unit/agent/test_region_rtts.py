@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from agent.outlook import other_gateways
-from agent.rtt import Gateway, RegionRtts, RttOutcome, RttPace
+from agent.outlook.outlook import other_gateways
+from agent.outlook.rtt import Gateway, RegionRtts, RttOutcome, RttPace
 from agent.settings import AgentSettings
 from chassis.clock import SystemClock
 from chassis.settings import SettingsError
@@ -113,7 +113,9 @@ async def test_names_that_nobody_answers_for_hold_up_no_other_thread(monkeypatch
 
 async def test_the_first_address_that_accepts_counts(listening, monkeypatch):
     port, _ = listening
-    monkeypatch.setattr("agent.rtt.look_up", lambda gateway, flags: ["127.0.0.8", "127.0.0.1"])  # the first one refuses
+    monkeypatch.setattr(
+        "agent.outlook.rtt.look_up", lambda gateway, flags: ["127.0.0.8", "127.0.0.1"]
+    )  # the first one refuses
     measured = rtts(near=Gateway("near", port))
     await measured.measure()
     assert set(measured.newest_s) == {NEAR}

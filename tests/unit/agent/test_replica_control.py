@@ -5,9 +5,9 @@ import asyncio
 import httpx
 import pytest
 
-from agent import control
-from agent.control import HttpReplicaControl
 from agent.errors import ReplicaControlError
+from agent.healing import control
+from agent.healing.control import HttpReplicaControl
 from agent.ports import ReplicaSpec
 from contracts.serving_api import SloThresholds
 from contracts.vocabulary import HostId, ProfileId, Region, ReplicaId

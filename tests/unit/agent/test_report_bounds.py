@@ -3,8 +3,8 @@
 import pytest
 
 from agent.core.trim import TAIL_LINES_FEW, fitted
+from agent.line.sync import REPORT_BYTES_MAX, REPORT_BYTES_MIN
 from agent.ports import LOG_LINE_CHARS_MAX, LOG_TAIL_LINES_MAX
-from agent.sync import REPORT_BYTES_MAX, REPORT_BYTES_MIN
 from contracts.agent_api import (
     RECEIPTS_PER_SYNC_MAX,
     REPLICAS_PER_HOST_MAX,

@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.core.budget import RestartBudget, refusal_wait_s
 from agent.core.health import HealthPolicy
 from agent.errors import ReplicaRuntimeError
-from agent.healer import Healer, HealerPace
-from agent.journal import FileJournal
-from agent.medic import HealerTools
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.healer import Healer, HealerPace
+from agent.healing.medic import HealerTools
+from agent.healing.reflexes import ReflexLog
+from agent.memory.journal import FileJournal
 from agent.ports import ReplicaSpec
 from agent.probes.simulated import SimulatedProber
-from agent.reflexes import ReflexLog
 from agent.runtimes.simulated import SimulatedRuntime
 from chassis.clock import SystemClock
 from contracts.vocabulary import HostId, ProfileId, ReflexKind, Region, ReplicaId, ReplicaState

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.machine import HostMachine, RehearsedMachine, WatchedDriver
-from agent.machine_parts import build_machine, driver_to_release
-from agent.parts import gpu_sources
+from agent.orders.switches import HostMachine, RehearsedMachine, WatchedDriver
+from agent.parts.host import gpu_sources
+from agent.parts.machine import build_machine, driver_to_release
 from agent.settings import AgentSettings
 from agent.simulated_gpus.machine import SimulatedMachine
 from chassis.clock import ManualClock

@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from agent.app import build_agent
-from agent.controller_line import Failed, Reply
+from agent.line.call import Failed, Reply
+from agent.line.record import SyncFailure, failure_of_status
+from agent.line.sync import ABANDONED_IN_A_ROW_MAX, CONTROLLER, NEEDS_A_PERSON, REPORT_BYTES_MAX, REPORT_BYTES_MIN
 from agent.settings import AgentSettings
-from agent.sync import ABANDONED_IN_A_ROW_MAX, CONTROLLER, NEEDS_A_PERSON, REPORT_BYTES_MAX, REPORT_BYTES_MIN
-from agent.sync_record import SyncFailure, failure_of_status
 from chassis.clock import ManualClock
 from contracts.agent_api import Order, SyncRequest, SyncResponse
 from contracts.vocabulary import OrderKey, OrderKind, ReceiptStatus, RefusalReason, ReplicaId

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.controller_line import ControllerLine, Failed
-from agent.sync_record import SyncFailure
+from agent.line.call import ControllerLine, Failed
+from agent.line.record import SyncFailure
 
 
 @pytest.mark.parametrize("token", ["tökén", "first\nsecond", "two words", "nul\0"])

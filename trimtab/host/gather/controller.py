@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from agent.credential_file import CREDENTIAL_FILE, JoinToken, read_credential
+from agent.line.tokens import CREDENTIAL_FILE, JoinToken, read_credential
 from agent.settings import AgentSettings
 from chassis.clock import Clock
 from chassis.tls import KeyPair, TlsFiles, client_context

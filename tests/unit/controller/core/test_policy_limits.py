@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.machine import RESET_S_MAX
-from agent.machine_orders import MachinePace
+from agent.orders.machine import MachinePace
+from agent.orders.switches import RESET_S_MAX
 from agent.probes.gpu_worker import RELEASE_S_MAX
 from controller.core.policy import Policy, PolicyError
 

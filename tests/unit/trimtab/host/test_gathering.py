@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.credential_file import CREDENTIAL_FILE, Credential, write_credential
+from agent.line.tokens import CREDENTIAL_FILE, Credential, write_credential
 from agent.settings import AgentSettings
 from chassis.clock import SystemClock
 from trimtab.host.facts import CREDENTIAL, JOIN_TOKEN, Identity, NoAnswer

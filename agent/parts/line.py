@@ -2,13 +2,13 @@
 
 import random
 
-from agent.controller_line import ControllerLine
-from agent.credential_file import CREDENTIAL_FILE, JoinToken
-from agent.credentials import Credentials
-from agent.orders import OrderDesk
-from agent.report import Reporter
+from agent.line.call import ControllerLine
+from agent.line.credentials import Credentials
+from agent.line.report import Reporter
+from agent.line.sync import SyncLoop
+from agent.line.tokens import CREDENTIAL_FILE, JoinToken
+from agent.orders.desk import OrderDesk
 from agent.settings import AgentSettings
-from agent.sync import SyncLoop
 from chassis.clock import Clock
 from chassis.tls import KeyPair, TlsFiles
 

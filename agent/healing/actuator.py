@@ -6,8 +6,8 @@ restart of the agent. Whoever is cut off half-way leaves a state that is watched
 serving with nothing behind it.
 """
 
-from agent.board import Board, Unit, with_profile
 from agent.errors import ReplicaRuntimeError
+from agent.healing.board import Board, Unit, with_profile
 from agent.ports import HostMemory, Instance, Prober, ReplicaControl, ReplicaMemory, ReplicaRuntime
 from contracts.serving_api import SwitchProfileResponse
 from contracts.vocabulary import ProfileId, ReplicaId, ReplicaState

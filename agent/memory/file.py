@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from agent.journal_memory import Entry
+from agent.memory.entries import Entry
 
 CORRUPT_KEPT = 3
 """Damaged journals kept for people: the newest; each is at most a few megabytes."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from agent.machine import RESET_ARGV, HostMachine, RehearsedMachine, WatchedDriver
-from agent.machine_orders import MachinePolicy
+from agent.orders.machine import MachinePolicy
+from agent.orders.switches import RESET_ARGV, HostMachine, RehearsedMachine, WatchedDriver
 from agent.ports import GpuDriver, Machine
 from agent.settings import AgentSettings
 from agent.simulated_gpus.machine import SimulatedMachine

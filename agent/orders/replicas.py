@@ -4,13 +4,13 @@ import asyncio
 import math
 from dataclasses import dataclass
 
-from agent.actuator import Actuator
-from agent.board import Board, Unit
 from agent.core.fencing import Target
 from agent.core.health import BROKEN_STATES, HealthPolicy
 from agent.core.receipts import Result, done, failed
 from agent.errors import ReplicaControlError, ReplicaRuntimeError
-from agent.places import GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board, Unit
+from agent.healing.places import GpuPlaces
 from contracts.agent_api import Order
 from contracts.vocabulary import OrderKind, ProfileId, ReplicaId, ReplicaState
 

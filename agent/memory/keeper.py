@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from agent.degradation import Degradations
 from agent.errors import JournalError
-from agent.journal import FileJournal
+from agent.memory.journal import FileJournal
 from chassis.clock import Clock
 from chassis.logs import logger
 from chassis.retry import Backoff

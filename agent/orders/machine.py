@@ -13,11 +13,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.board import Board, Unit
 from agent.core.fencing import MachineTarget
 from agent.core.receipts import REBOOTED, MachineNote, Result, done, failed, within_a_day
 from agent.errors import JournalError, MachineError
-from agent.places import GpuPlaces
+from agent.healing.board import Board, Unit
+from agent.healing.places import GpuPlaces
 from agent.ports import GpuDriver, Machine, MachineMemory
 from chassis.clock import Clock
 from contracts.agent_api import Order

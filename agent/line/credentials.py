@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent.controller_line import ControllerLine, Failed
-from agent.credential_file import Credential, JoinToken, read_credential, write_credential
 from agent.degradation import Degradations
-from agent.orders import ControllerTime
-from agent.sync_record import SyncFailure
+from agent.line.call import ControllerLine, Failed
+from agent.line.record import SyncFailure
+from agent.line.tokens import Credential, JoinToken, read_credential, write_credential
+from agent.orders.desk import ControllerTime
 from chassis.logs import logger
 from contracts.agent_api import CredentialGrant
 from contracts.vocabulary import HostId

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from agent.degradation import Degradations
-from agent.places import GpuPlaces
+from agent.healing.places import GpuPlaces
 from agent.ports import HostRuntime
 from agent.runtimes.containers import ContainerTemplate
 from agent.runtimes.process import ProcessPlan, ProcessRuntime

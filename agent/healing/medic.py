@@ -8,15 +8,15 @@ the budget. A withheld restart waits outside the budget, and is made up for as s
 import asyncio
 from dataclasses import dataclass, field
 
-from agent.actuator import Actuator
-from agent.board import Board, Unit
 from agent.core.budget import Quarantine, RestartBudget, RestartLater, allow, recent, refusal_wait_s
 from agent.core.health import BROKEN_STATES
 from agent.degradation import Degradations
 from agent.errors import ReplicaRuntimeError
-from agent.places import GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board, Unit
+from agent.healing.places import GpuPlaces
+from agent.healing.reflexes import ReflexLog
 from agent.ports import ExitFeed, Prober, ProcessView, ReplicaControl, ThresholdStore
-from agent.reflexes import ReflexLog
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.vocabulary import ReflexKind, ReplicaState

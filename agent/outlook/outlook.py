@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import httpx
 
-from agent.board import Board
-from agent.canary import Canaries
 from agent.core.canary import CanaryPolicy
+from agent.healing.board import Board
+from agent.outlook.canary import Canaries
+from agent.outlook.rtt import Gateway, RegionRtts
 from agent.probes.speech import HttpSpeaker
-from agent.rtt import Gateway, RegionRtts
 from agent.settings import AgentSettings
 from chassis.clock import Clock
 from contracts.vocabulary import Region

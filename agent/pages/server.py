@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agent.answers import Response, accepts_gzip
 from agent.core.histogram import Histogram
+from agent.pages.answers import Response, accepts_gzip
 from chassis.clock import Clock
 from chassis.logs import logger
 

@@ -9,10 +9,10 @@ import asyncio
 import random
 from dataclasses import dataclass, field, replace
 
-from agent.actuator import Actuator
-from agent.board import Board
 from agent.errors import ReplicaRuntimeError
-from agent.places import GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.places import GpuPlaces
 from agent.ports import HostMemory, HostRuntime, Instance, ReplicaMemory
 from chassis.clock import Clock
 from chassis.logs import logger

@@ -7,14 +7,14 @@ needs the controller.
 import asyncio
 from dataclasses import dataclass, field
 
-from agent.board import Board, Unit
 from agent.core.budget import RestartBudget
 from agent.core.health import BROKEN_STATES, Answered, Probe
 from agent.core.histogram import Histogram
 from agent.degradation import Degradations
 from agent.errors import ReplicaControlError
-from agent.medic import HealerTools, Medic
-from agent.reflexes import ReflexLog
+from agent.healing.board import Board, Unit
+from agent.healing.medic import HealerTools, Medic
+from agent.healing.reflexes import ReflexLog
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.vocabulary import ReplicaId, ReplicaState

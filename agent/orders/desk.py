@@ -9,13 +9,13 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from agent.board import Board
 from agent.core.fencing import NO_MACHINE, Circumstances, Refuse, Replay, judge
 from agent.core.receipts import ended, refused, running
 from agent.errors import JournalError
-from agent.journal import FileJournal
-from agent.machine_orders import MachineOrders
-from agent.replica_orders import ReplicaOrders
+from agent.healing.board import Board
+from agent.memory.journal import FileJournal
+from agent.orders.machine import MachineOrders
+from agent.orders.replicas import ReplicaOrders
 from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.agent_api import Order, Receipt

@@ -2,12 +2,12 @@
 
 import json
 
-from agent.answers import FreshPage, Response
-from agent.api import PageServer
 from agent.degradation import Degradations
 from agent.exporter import CONTENT_TYPE
 from agent.exporter.compose import Observatory
 from agent.exporter.health import METRICS_PAGE
+from agent.pages.answers import FreshPage, Response
+from agent.pages.server import PageServer
 from agent.settings import AgentSettings
 from chassis.clock import Clock
 from chassis.health import Readiness

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.board import Board, Unit
 from agent.core.gpu import gpu_reports
 from agent.degradation import Degradations
-from agent.places import GpuPlaces
+from agent.healing.board import Board, Unit
+from agent.healing.places import GpuPlaces
+from agent.healing.reflexes import ReflexLog
 from agent.ports import LOG_TAIL_LINES_MAX, HostMemory
 from agent.probes.gpu import GpuWatch
 from agent.probes.host import HostMeter
-from agent.reflexes import ReflexLog
 from chassis.clock import Clock
 from contracts.agent_api import HostReport, ReplicaReport
 from contracts.vocabulary import GpuUuid, HostId, OrderKind, Region, ReplicaState

@@ -27,8 +27,8 @@ from typing import TypeVar
 
 from agent.core.receipts import MachineNote
 from agent.errors import JournalError
-from agent.journal_file import Contents, JournalFile
-from agent.journal_memory import NO_FENCE, UNTIL_HEARD, Entry, Memory, fence_entry, remembered
+from agent.memory.entries import NO_FENCE, UNTIL_HEARD, Entry, Memory, fence_entry, remembered
+from agent.memory.file import Contents, JournalFile
 from agent.ports import ReplicaMemory
 from chassis.clock import Clock
 from chassis.logs import logger

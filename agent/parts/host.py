@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 import httpx
 
-from agent.actuator import Actuator
-from agent.board import Board
-from agent.control import HttpReplicaControl
 from agent.degradation import Degradations
-from agent.journal import FileJournal
-from agent.machine_parts import machine_policy
-from agent.medic import HealerTools
-from agent.places import GpuPlaces
+from agent.healing.actuator import Actuator
+from agent.healing.board import Board
+from agent.healing.control import HttpReplicaControl
+from agent.healing.medic import HealerTools
+from agent.healing.places import GpuPlaces
+from agent.line.report import HostIdentity
+from agent.memory.journal import FileJournal
+from agent.parts.machine import machine_policy
 from agent.ports import Machine, ReplicaSpec, Runtime
 from agent.probes.gpu import GpuSources, GpuWatch
 from agent.probes.gpu_memory import GpuMemoryFile
 from agent.probes.kernel_log import KERNEL_LOG
 from agent.probes.process import HttpProber
-from agent.report import HostIdentity
 from agent.settings import AgentSettings
 from agent.simulated_gpus.directory import reader_environment
 from agent.xid_table import shipped_table

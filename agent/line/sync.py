@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from agent.board import Board
-from agent.controller_line import ControllerLine, Failed
 from agent.core.trim import fitted
-from agent.credentials import Credentials
 from agent.degradation import Degradations
-from agent.journal import FileJournal
-from agent.orders import OrderDesk
-from agent.report import Reporter
-from agent.sync_record import SyncFailure, SyncRecord
+from agent.healing.board import Board
+from agent.line.call import ControllerLine, Failed
+from agent.line.credentials import Credentials
+from agent.line.record import SyncFailure, SyncRecord
+from agent.line.report import Reporter
+from agent.memory.journal import FileJournal
+from agent.orders.desk import OrderDesk
 from chassis.clock import Clock
 from chassis.logs import logger
 from chassis.retry import Backoff

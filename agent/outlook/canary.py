@@ -8,9 +8,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from agent.board import Board, Unit
 from agent.core.canary import CanaryOutcome, CanaryPolicy, Quiet, Verdict, looked
 from agent.core.histogram import Histogram
+from agent.healing.board import Board, Unit
 from agent.ports import Speaker
 from chassis.clock import Clock
 from chassis.logs import logger

@@ -7,8 +7,8 @@ Changes only on the event loop.
 
 from dataclasses import dataclass, field, replace
 
-from agent.board import Board, Unit
 from agent.core.placement import Device, NoFitGpu, Placement, hold, place
+from agent.healing.board import Board, Unit
 from agent.ports import GpuFitness, GpuUse
 from contracts.vocabulary import GpuUuid, ReplicaId
 

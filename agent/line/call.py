@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 from pydantic import ValidationError
 
-from agent.sync_record import SyncFailure, failure_of_status
+from agent.line.record import SyncFailure, failure_of_status
 from chassis.logs import logger
 from chassis.tls import TlsFiles, client_context
 from contracts.serving_api import Problem

@@ -1,0 +1,1 @@
+"""The line to the controller: reports and receipts up, orders and thresholds down."""

@@ -1,0 +1,1 @@
+"""The pages that a GPU host serves: /metrics, /livez and /readyz."""
