@@ -7,6 +7,7 @@ import signal
 import sys
 
 from agent.app import Agent, build_agent
+from agent.memory.lock import StateInUseError, only_agent_of
 from agent.settings import ENV_PREFIX, AgentSettings
 from chassis.clock import SystemClock
 from chassis.logs import configure_logs, logger
@@ -47,7 +48,7 @@ async def serve(agent: Agent, notifier: ServiceNotifier) -> None:
 
 
 def main() -> int:
-    """Exit code 0 after a clean stop, 2 when the settings cannot be used."""
+    """Exit code 0 after a clean stop, 2 when the settings cannot be used or another agent has the state directory."""
     argparse.ArgumentParser(
         prog="python -m agent",
         description="Watches, heals and reports the replicas of one host.",
@@ -60,6 +61,18 @@ def main() -> int:
         sys.stderr.write(f"{error}\nsee: python -m agent --help\n")
         return BAD_SETTINGS
     configure_logs(process=f"agent {settings.host_id}", level=settings.log_level)
+    try:
+        with only_agent_of(settings.state_dir):
+            run(settings)
+    except StateInUseError as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_SETTINGS
+    log.info("agent_stopped")
+    return 0
+
+
+def run(settings: AgentSettings) -> None:
+    """The life of the agent, from its parts to its last word."""
     clock = SystemClock()
     agent = build_agent(
         settings,
@@ -68,5 +81,3 @@ def main() -> int:
         environment=inherited_environment(),
     )
     asyncio.run(serve(agent, build_notifier(service_manager_environment(), clock=clock)))
-    log.info("agent_stopped")
-    return 0

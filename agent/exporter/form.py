@@ -6,6 +6,8 @@ Eight GPUs are a thousand lines of that kind, and a line that Python puts togeth
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agent.exporter.help import family_head
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -25,7 +27,7 @@ class Form:
         lines: list[str] = []
         for family in families:
             if family.labels:
-                lines.append(f"# TYPE {family.name} {family.kind}")
+                lines.append(family_head(family.name, family.kind).replace("%", "%%"))
                 lines += [f"{family.name}{{{labels}}} ".replace("%", "%%") + "%s" for labels in family.labels]
         self._text = "".join([line + "\n" for line in lines])
         self._numbers: tuple[float, ...] | None = None

@@ -7,6 +7,7 @@ text, `joined` appends to it.
 from collections.abc import Iterable, Mapping
 
 from agent.core.histogram import Histogram
+from agent.exporter.help import family_head
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = Mapping[str, str]
@@ -30,7 +31,7 @@ class Page:
             for text in (labels if isinstance(labels, str) else label_text(labels),)
         ]
         if lines:
-            self._lines.append(f"# TYPE {name} {kind}")
+            self._lines.append(family_head(name, kind))
             self._lines += lines
 
     def block(self, text: str) -> None:
@@ -58,7 +59,7 @@ class Page:
             lines.append(f"{name}_sum{braces} {number(histogram.sum_s)}")
             lines.append(f"{name}_count{braces} {histogram.count}")
         if lines:
-            self._lines.append(f"# TYPE {name} histogram")
+            self._lines.append(family_head(name, "histogram"))
             self._lines += lines
 
     def text(self) -> str:

@@ -4,7 +4,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.core.histogram import Histogram
+from agent.exporter.help import help_of
 from agent.exporter.page import Page, joined, label_text
+from contracts import metric_names as names
 
 
 def read(page: Page) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -34,7 +36,13 @@ def test_any_number_is_read_back_as_it_was(number):
 def test_whole_numbers_have_no_point():
     page = Page()
     page.counter("x_total", 61.0)
-    assert page.text() == "# TYPE x_total counter\nx_total 61\n"
+    assert page.text() == "# HELP x_total x total\n# TYPE x_total counter\nx_total 61\n"
+
+
+def test_help_is_the_sentence_that_documents_the_name():
+    assert help_of(names.GPU_ENERGY_JOULES_TOTAL) == "since the driver was loaded."
+    assert help_of(names.GPU_POWER_WATTS) == "gpu power watts"
+    assert "\n" not in "".join(help_of(name) for name in vars(names).values() if isinstance(name, str))
 
 
 def test_a_family_without_samples_is_left_out():
