@@ -1,6 +1,7 @@
 """A Docker Swarm of the one engine that is here, on loopback, for as long as tests or measurements need it."""
 
 import fcntl
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,13 @@ LOCK = Path(tempfile.gettempdir()) / "trimtab-test-engine.lock"
 def engine_alone() -> Iterator[None]:
     """One test session at a time uses the engine's names, and its swarm: sessions beside each other would meet in both."""
     with LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                "waiting: another session of tests or measurements uses the Docker engine", file=sys.stderr, flush=True
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
