@@ -18,8 +18,8 @@ from bench.agentlab.machine import load_line, machine_line
 from bench.agentlab.soak import Diary, Plan, soak
 from bench.agentlab.svg import picture
 
-RSS_GROWTH_MB_PER_H_MAX = 0.5
-"""3 MB in six hours: what an allocator's fragments may do. A leak of 20 bytes per probe would be more."""
+RSS_GROWTH_MB_PER_H_MAX = 0.35
+"""A megabyte over the second half, which is one arena of Python's allocator. A leak of 10 bytes per probe would be more."""
 RSS_MB_MAX = {"agent": 70.0, "worker": 40.0}
 FDS_DRIFT_MAX = 1.0
 FDS_SPREAD_MAX = 12.0

@@ -17,12 +17,11 @@ from agent.exporter.page import Page, joined, label_text
 from agent.probes.gpu import GpuWatch
 from chassis.clock import Clock
 from contracts import metric_names as names
+from contracts.vocabulary import GpuAction
 
 FAMILIES = tuple(
     (metric, kind, tuple(rows)) for (metric, kind), rows in groupby(ROWS, key=lambda row: (row.metric, row.kind))
 )
-Named = Sequence[tuple[str, Gpu]]
-"""Rendered labels, and the GPU."""
 
 
 class Shape(NamedTuple):
@@ -30,10 +29,21 @@ class Shape(NamedTuple):
 
     identity: GpuIdentity
     driver_version: str
+    up: bool
+    reason: str
+    action: GpuAction
+    action_source: str
+    notes: tuple[str, ...]
+    slowed: bool | None
     values: tuple[str, ...]
     reasons: tuple[str, ...]
     """Of its clock events."""
     xids: tuple[int, ...]
+
+    @property
+    def ids(self) -> str:
+        """Its rendered labels."""
+        return gpu_labels(self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,9 @@ class Layout:
     """Forms for GPUs of one shape: figures change with every sample, clock events now and then, errors hardly ever."""
 
     shapes: tuple[Shape, ...]
-    info: str
-    """`gpu_info`, which has no numbers."""
+    states: str
+    """What is said in words, with a constant for its number."""
+    ages: Form
     values: tuple[tuple[int, str], ...]
     """What `figures` takes, in its order: (which GPU, name of the value)."""
     figures: Form
@@ -62,19 +73,19 @@ class GpuSection:
         """The newest samples."""
         driver = self.gpus.driver
         page.family(names.GPU_DRIVER_UP, "gauge", [({names.LABEL_REASON: driver.reason}, driver.up)])
-        named = [(gpu_labels(gpu.identity), gpu) for gpu in self.gpus.newest(self.clock.monotonic_s())]
-        _states(page, named)
-        self._numbers(page, named)
-        _instances(page, named)
+        gpus = self.gpus.newest(self.clock.monotonic_s())
+        self._told(page, gpus)
+        _last_xids(page, gpus)
+        _instances(page, gpus)
         self._worker(page)
 
-    def _numbers(self, page: Page, named: Named) -> None:
-        gpus = [gpu for _, gpu in named]
+    def _told(self, page: Page, gpus: Sequence[Gpu]) -> None:
         shapes = tuple([shape_of(gpu) for gpu in gpus])
         if shapes != self._layout.shapes:
             self._layout = layout_of(shapes)
         layout = self._layout
-        page.block(layout.info)
+        page.block(layout.states)
+        page.block(layout.ages.filled([gpu.sample_age_s for gpu in gpus]))
         page.block(layout.figures.filled([gpus[which].values[value] for which, value in layout.values]))
         seconds = [number for gpu in gpus for number in gpu.clock_event_seconds.values()]
         transitions = [gpu.clock_event_transitions[why] for gpu in gpus for why in gpu.clock_event_seconds]
@@ -96,15 +107,25 @@ class GpuSection:
 
 
 def shape_of(gpu: Gpu) -> Shape:
-    """Every name that it has a number for now."""
+    """What is said of it in words, and every name that it has a number for now."""
     return Shape(
-        gpu.identity, gpu.driver_version, tuple(gpu.values), tuple(gpu.clock_event_seconds), tuple(gpu.xid_counts)
+        identity=gpu.identity,
+        driver_version=gpu.driver_version,
+        up=gpu.up,
+        reason=gpu.reason,
+        action=gpu.recommended_action,
+        action_source=gpu.action_source,
+        notes=gpu.notes,
+        slowed=gpu.slowed,
+        values=tuple(gpu.values),
+        reasons=tuple(gpu.clock_event_seconds),
+        xids=tuple(gpu.xid_counts),
     )
 
 
 def layout_of(shapes: tuple[Shape, ...]) -> Layout:
     """The text around the numbers of these GPUs."""
-    named = [(gpu_labels(shape.identity), shape) for shape in shapes]
+    named = [(shape.ids, shape) for shape in shapes]
     figures: list[Family] = []
     wanted: list[tuple[int, str]] = []
     for metric, kind, rows in FAMILIES:
@@ -116,9 +137,6 @@ def layout_of(shapes: tuple[Shape, ...]) -> Layout:
         ]
         figures.append(Family(metric, kind, tuple(labels for _, _, labels in found)))
         wanted += [(which, row.value) for which, row, _ in found]
-    info = Family(
-        names.GPU_INFO, "gauge", tuple(joined(ids, _info(each)) for ids, each in named if each.identity.pci_bus_id)
-    )
     reasons = tuple(joined(ids, {names.LABEL_REASON: word}) for ids, shape in named for word in shape.reasons)
     xids = tuple(joined(ids, {names.LABEL_XID: str(xid)}) for ids, shape in named for xid in shape.xids)
     severities = tuple(joined(ids, {names.LABEL_SEVERITY: word}) for ids, _ in named for word in ECC_SEVERITIES)
@@ -132,7 +150,8 @@ def layout_of(shapes: tuple[Shape, ...]) -> Layout:
     )
     return Layout(
         shapes=shapes,
-        info=Form([info]).filled([1] * len(info.labels)),
+        states=states_of(shapes),
+        ages=Form([Family(names.GPU_SAMPLE_AGE_SECONDS, "gauge", tuple(ids for ids, _ in named))]),
         values=tuple(wanted),
         figures=Form(figures),
         clock_events=Form(clock_events),
@@ -156,31 +175,44 @@ def _info(shape: Shape) -> Mapping[str, str]:
     }
 
 
-def _states(page: Page, named: Named) -> None:
-    """What is told of every GPU, up or not."""
-    page.family(names.GPU_UP, "gauge", [(joined(ids, {names.LABEL_REASON: gpu.reason}), gpu.up) for ids, gpu in named])
-    page.family(names.GPU_SAMPLE_AGE_SECONDS, "gauge", [(ids, gpu.sample_age_s) for ids, gpu in named])
-    page.family(names.GPU_RECOMMENDED_ACTION, "gauge", [(joined(ids, _action(gpu)), 1) for ids, gpu in named])
+def states_of(shapes: Sequence[Shape]) -> str:
+    """What is told of every GPU in words, up or not."""
+    page = Page()
+    page.family(
+        names.GPU_UP, "gauge", [(joined(each.ids, {names.LABEL_REASON: each.reason}), each.up) for each in shapes]
+    )
+    page.family(
+        names.GPU_INFO,
+        "gauge",
+        [(joined(each.ids, _info(each)), 1) for each in shapes if each.identity.pci_bus_id],
+    )
+    page.family(names.GPU_RECOMMENDED_ACTION, "gauge", [(joined(each.ids, _action(each)), 1) for each in shapes])
     page.family(
         names.GPU_HEALTH_NOTE,
         "gauge",
-        [(joined(ids, {names.LABEL_NOTE: note}), 1) for ids, gpu in named for note in gpu.notes],
+        [(joined(each.ids, {names.LABEL_NOTE: note}), 1) for each in shapes for note in each.notes],
     )
-    page.family(names.GPU_SLOWED, "gauge", [(ids, gpu.slowed) for ids, gpu in named if gpu.slowed is not None])
+    page.family(names.GPU_SLOWED, "gauge", [(each.ids, each.slowed) for each in shapes if each.slowed is not None])
+    return page.text() if shapes else ""
+
+
+def _last_xids(page: Page, gpus: Sequence[Gpu]) -> None:
     page.family(
         names.GPU_XID_LAST_TIMESTAMP_SECONDS,
         "gauge",
         [
-            (joined(ids, {names.LABEL_XID: str(xid)}), at_unix_s)
-            for ids, gpu in named
+            (joined(gpu_labels(gpu.identity), {names.LABEL_XID: str(xid)}), at_unix_s)
+            for gpu in gpus
             for xid, at_unix_s in gpu.xid_last_unix_s.items()
         ],
     )
 
 
-def _instances(page: Page, named: Named) -> None:
+def _instances(page: Page, gpus: Sequence[Gpu]) -> None:
     """MIG."""
-    parts = [(joined(ids, {names.LABEL_INSTANCE: part.uuid}), part) for ids, gpu in named for part in gpu.mig]
+    parts = [
+        (joined(gpu_labels(gpu.identity), {names.LABEL_INSTANCE: part.uuid}), part) for gpu in gpus for part in gpu.mig
+    ]
     page.family(
         names.GPU_MIG_INSTANCE_INFO,
         "gauge",
@@ -205,5 +237,5 @@ def _instances(page: Page, named: Named) -> None:
     page.family(names.GPU_MIG_INSTANCE_MEMORY_TOTAL_BYTES, "gauge", total)
 
 
-def _action(gpu: Gpu) -> Mapping[str, str]:
-    return {names.LABEL_ACTION: gpu.recommended_action.value, names.LABEL_SOURCE: gpu.action_source}
+def _action(shape: Shape) -> Mapping[str, str]:
+    return {names.LABEL_ACTION: shape.action.value, names.LABEL_SOURCE: shape.action_source}

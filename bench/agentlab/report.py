@@ -10,6 +10,7 @@ from bench.agentlab.scraping import Scrape, percentile
 
 CPU_MS_PER_SCRAPE_MAX = 2.0
 TARGET_GPUS = 8
+"""Cost and memory are promised for so many; other sizes are shown."""
 RSS_MB_MAX = 70.0
 P99_MS_MAX = 250.0
 MB = 1e6
@@ -114,8 +115,8 @@ def _seconds(value: float | None) -> str:
 def missed_targets(costs: Sequence[Cost], results: Sequence[Result]) -> list[str]:
     """One sentence each."""
     missed = []
-    for cost in (cost for cost in costs if cost.exporter == "agent"):
-        if cost.gpus == TARGET_GPUS and cost.cpu_s_per_scrape * 1e3 > CPU_MS_PER_SCRAPE_MAX:
+    for cost in (cost for cost in costs if cost.exporter == "agent" and cost.gpus == TARGET_GPUS):
+        if cost.cpu_s_per_scrape * 1e3 > CPU_MS_PER_SCRAPE_MAX:
             missed.append(
                 f"CPU per scrape {cost.cpu_s_per_scrape * 1e3:.2f} ms, at most {CPU_MS_PER_SCRAPE_MAX:g} wanted"
             )
