@@ -1,10 +1,12 @@
 """Curves as an SVG picture, without a plotting library."""
 
+import math
 from collections.abc import Sequence
 
 from bench.agentlab.flatness import Curve
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 210, 62, 150, 34, 34
+GRID_LINES = 4
 COLOURS = ("#1f6feb", "#d1582a", "#2e8b57", "#8250df")
 TEXT = 'font-family="sans-serif" font-size="12" fill="#24292f"'
 
@@ -12,15 +14,15 @@ TEXT = 'font-family="sans-serif" font-size="12" fill="#24292f"'
 def panel(title: str, curves: Sequence[Curve], top: int) -> str:
     """One diagram, from zero, so that flat looks flat and growth looks like growth."""
     hours = max(curve.points[-1][0] for curve in curves)
-    highest = max(value for curve in curves for _, value in curve.points) * 1.15
+    highest = GRID_LINES * math.ceil(max(value for curve in curves for _, value in curve.points) * 1.1 / GRID_LINES)
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def place(at_h: float, value: float) -> str:
         return f"{LEFT + at_h / hours * wide:.1f},{top + TOP + high - value / highest * high:.1f}"
 
     parts = [f'<text x="{LEFT}" y="{top + 20}" {TEXT} font-weight="bold">{title}</text>']
-    for step in range(5):
-        value, y = highest * step / 4, top + TOP + high - high * step / 4
+    for step in range(GRID_LINES + 1):
+        value, y = highest * step / GRID_LINES, top + TOP + high - high * step / GRID_LINES
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{LEFT + wide}" y2="{y:.1f}" stroke="#d0d7de"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" {TEXT}>{value:.0f}</text>')
     for step in range(7):
