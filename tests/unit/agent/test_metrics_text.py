@@ -42,7 +42,11 @@ def test_whole_numbers_have_no_point():
 def test_help_is_the_sentence_that_documents_the_name():
     assert help_of(names.GPU_ENERGY_JOULES_TOTAL) == "since the driver was loaded."
     assert help_of(names.GPU_POWER_WATTS) == "gpu power watts"
-    assert "\n" not in "".join(help_of(name) for name in vars(names).values() if isinstance(name, str))
+    everything = "".join(
+        help_of(name) for name in vars(names).values() if isinstance(name, str) and name.isidentifier()
+    )
+    assert "\n" not in everything
+    assert everything.isascii(), "one wider character doubles the page's memory"
 
 
 def test_a_family_without_samples_is_left_out():
