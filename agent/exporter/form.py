@@ -6,6 +6,7 @@ Eight GPUs are a thousand lines of that kind, and a line that Python puts togeth
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agent.core.histogram import Histogram
 from agent.exporter.help import family_head
 
 
@@ -17,19 +18,47 @@ class Family:
     kind: str
     labels: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """With a hole for each number; none without samples."""
+        if not self.labels:
+            return []
+        return [_held(family_head(self.name, self.kind)), *(_hole(self.name, labels) for labels in self.labels)]
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramFamily:
+    """One histogram metric; all its samples have the same buckets. Per sample it takes `numbers_of`."""
+
+    name: str
+    labels: tuple[str, ...]
+    bounds: tuple[str, ...]
+    """Upper bounds, without +Inf."""
+
+    def lines(self) -> list[str]:
+        """With a hole for each number; none without samples."""
+        if not self.labels:
+            return []
+        lines = [_held(family_head(self.name, "histogram"))]
+        for labels in self.labels:
+            prefix = f"{labels}," if labels else ""
+            lines += [_hole(f"{self.name}_bucket", f'{prefix}le="{bound}"') for bound in (*self.bounds, "+Inf")]
+            lines += [_hole(f"{self.name}_sum", labels), _hole(f"{self.name}_count", labels)]
+        return lines
+
+
+def numbers_of(histogram: Histogram) -> list[float]:
+    """In the order of a `HistogramFamily`."""
+    count = histogram.count
+    return [*(below for _, below in histogram.cumulative()), count, histogram.sum_s, count]
+
 
 class Form:
     """The text of some families without their numbers. It remembers how it was filled: most counts never change."""
 
     __slots__ = ("_filled", "_numbers", "_text")
 
-    def __init__(self, families: Iterable[Family]) -> None:
-        lines: list[str] = []
-        for family in families:
-            if family.labels:
-                lines.append(family_head(family.name, family.kind).replace("%", "%%"))
-                lines += [f"{family.name}{{{labels}}} ".replace("%", "%%") + "%s" for labels in family.labels]
-        self._text = "".join([line + "\n" for line in lines])
+    def __init__(self, families: Iterable[Family | HistogramFamily]) -> None:
+        self._text = "".join([line + "\n" for family in families for line in family.lines()])
         self._numbers: tuple[float, ...] | None = None
         self._filled = ""
 
@@ -40,3 +69,12 @@ class Form:
             self._filled = (self._text % numbers).replace(".0\n", "\n")
             self._numbers = numbers
         return self._filled
+
+
+def _held(text: str) -> str:
+    """Text that stays as it is when numbers are filled in."""
+    return text.replace("%", "%%")
+
+
+def _hole(name: str, labels: str) -> str:
+    return _held(f"{name}{{{labels}}} " if labels else f"{name} ") + "%s"

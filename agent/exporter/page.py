@@ -5,10 +5,14 @@ text, `joined` appends to it.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from agent.core.histogram import Histogram
+from agent.exporter.form import Form, HistogramFamily, numbers_of
 from agent.exporter.help import family_head
 
+HISTOGRAMS_MAX = 64
+"""Forms kept: a few per section, and another whenever the samples of one change."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Labels = Mapping[str, str]
 Sample = tuple[Labels | str, float]
@@ -48,23 +52,21 @@ class Page:
         self.family(name, "counter", [("", value)])
 
     def histograms(self, name: str, samples: Iterable[tuple[Labels, Histogram]]) -> None:
-        """One histogram metric."""
-        lines: list[str] = []
-        for labels, histogram in samples:
-            text = label_text(labels)
-            prefix, braces = (f"{text}," if text else ""), (f"{{{text}}}" if text else "")
-            for bound, count in histogram.cumulative():
-                lines.append(f'{name}_bucket{{{prefix}le="{number(bound)}"}} {count}')
-            lines.append(f'{name}_bucket{{{prefix}le="+Inf"}} {histogram.count}')
-            lines.append(f"{name}_sum{braces} {number(histogram.sum_s)}")
-            lines.append(f"{name}_count{braces} {histogram.count}")
-        if lines:
-            self._lines.append(family_head(name, "histogram"))
-            self._lines += lines
+        """One histogram metric; all its samples have the same bounds."""
+        found = [(label_text(labels), histogram) for labels, histogram in samples]
+        if found:
+            form = _histogram_form(name, tuple([text for text, _ in found]), found[0][1].bounds_s)
+            self.block(form.filled([each for _, histogram in found for each in numbers_of(histogram)]))
 
     def text(self) -> str:
         """The page."""
         return "\n".join(self._lines) + "\n"
+
+
+@lru_cache(maxsize=HISTOGRAMS_MAX)
+def _histogram_form(name: str, texts: tuple[str, ...], bounds: tuple[float, ...]) -> Form:
+    """Put together once: a bucket's line is longer than what changes in it."""
+    return Form([HistogramFamily(name, texts, tuple(number(bound) for bound in bounds))])
 
 
 def label_text(labels: Labels) -> str:
