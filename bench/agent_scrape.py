@@ -13,8 +13,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.simulated_gpus.directory import create_directory
@@ -30,7 +31,9 @@ from bench.agentlab.scraping import Scrape
 
 SCRAPE_SPACING_S = 0.3
 """Beyond the agent's page cache of 0.2 s: every scrape is rendered."""
-IDLE_S = 15.0
+ROUNDS = 5
+"""Of idling and scraping in turn: what else the machine does changes over minutes."""
+IDLE_S = 8.0
 WARM_UP_S = 6.0
 FAULT_GPUS = 8
 BEFORE_FAULT_S = 2.0
@@ -61,26 +64,21 @@ def measure_costs(gpus: int, scrapes: int, nvitop: Path, scratch: Path) -> list[
             stack.callback(exporter.stop)
             exporter.wait_for(gpus)
         time.sleep(WARM_UP_S)
-        background = _background(exporters)
-        before = [cpu_s(exporter.pid) for exporter in exporters]
-        began = time.monotonic()
+        idle, busy = _Spent.none(exporters), _Spent.none(exporters)
         pages: list[list[Scrape]] = [[] for _ in exporters]
-        for _ in range(scrapes):
-            due = time.monotonic() + SCRAPE_SPACING_S
-            for exporter, seen in zip(exporters, pages, strict=True):
-                seen.append(exporter.scrape())
-            time.sleep(max(0.0, due - time.monotonic()))
-        lasted_s = time.monotonic() - began
+        for _ in range(ROUNDS):
+            idle += _spent_by(exporters, lambda: time.sleep(IDLE_S))
+            busy += _spent_by(exporters, lambda: _scrape_in_turn(exporters, pages, scrapes // ROUNDS))
         costs = []
         for number, exporter in enumerate(exporters):
-            spent_s = cpu_s(exporter.pid) - before[number] - background[number] * lasted_s
+            background = idle.cpu_s[number] / idle.lasted_s
             costs.append(
                 Cost(
                     exporter=exporter.name,
                     gpus=gpus,
                     page=pages[number][-1],
-                    cpu_s_per_scrape=spent_s / scrapes,
-                    background_ratio=background[number],
+                    cpu_s_per_scrape=(busy.cpu_s[number] - background * busy.lasted_s) / len(pages[number]),
+                    background_ratio=background,
                     took_s=tuple(page.took_s for page in pages[number]),
                     memory=memory(exporter.pid),
                 )
@@ -88,11 +86,35 @@ def measure_costs(gpus: int, scrapes: int, nvitop: Path, scratch: Path) -> list[
         return costs
 
 
-def _background(exporters: Sequence[Exporter]) -> list[float]:
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """CPU seconds per exporter during some time."""
+
+    lasted_s: float
+    cpu_s: tuple[float, ...]
+
+    @classmethod
+    def none(cls, exporters: Sequence[Exporter]) -> "_Spent":
+        return cls(0.0, (0.0,) * len(exporters))
+
+    def __add__(self, more: "_Spent") -> "_Spent":
+        summed = tuple(one + other for one, other in zip(self.cpu_s, more.cpu_s, strict=True))
+        return _Spent(self.lasted_s + more.lasted_s, summed)
+
+
+def _spent_by(exporters: Sequence[Exporter], work: Callable[[], None]) -> _Spent:
     before, began = [cpu_s(exporter.pid) for exporter in exporters], time.monotonic()
-    time.sleep(IDLE_S)
-    lasted_s = time.monotonic() - began
-    return [(cpu_s(exporter.pid) - spent) / lasted_s for exporter, spent in zip(exporters, before, strict=True)]
+    work()
+    after = [cpu_s(exporter.pid) for exporter in exporters]
+    return _Spent(time.monotonic() - began, tuple(now - then for now, then in zip(after, before, strict=True)))
+
+
+def _scrape_in_turn(exporters: Sequence[Exporter], pages: list[list[Scrape]], times: int) -> None:
+    for _ in range(times):
+        due = time.monotonic() + SCRAPE_SPACING_S
+        for exporter, seen in zip(exporters, pages, strict=True):
+            seen.append(exporter.scrape())
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 def measure_fault(case: Case, nvitop: Path, scratch: Path) -> Result:
