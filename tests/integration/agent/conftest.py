@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -173,14 +174,15 @@ class Host:
     def page(self) -> str:
         return httpx.get(self.agent_url + "/metrics", timeout=2).text
 
-    def wait_for_spare(self) -> None:
-        """Until a spare is warm, so that what follows is healed by it."""
-        logs = self.state_dir / "logs"
-        self.wait_until(
-            lambda: any("spare ready" in path.read_text() for path in logs.glob("spare-*.log")),
-            within_s=15,
-            what="a warm spare",
-        )
+    def wait_for_spare(self) -> int:
+        """Until a spare is warm, so that what follows is healed by it; its pid."""
+        self.wait_until(self._spares, within_s=15, what="a warm spare")
+        (spare,) = self._spares()
+        return spare
+
+    def _spares(self) -> list[int]:
+        texts = (path.read_text() for path in (self.state_dir / "logs").glob("spare-*.log"))
+        return [int(found[1]) for found in map(re.compile(r"pid (\d+)\nspare ready\n").match, texts) if found]
 
     def receipt(self, key: OrderKey) -> Receipt:
         self.wait_until(lambda: self.controller.final(key) is not None, within_s=15, what=f"final receipt of {key}")

@@ -136,7 +136,7 @@ def main():
     options = parser.parse_args()
     time.sleep(options.boot_s)
     if options.mode == "spare":
-        print("spare ready", flush=True)
+        print(f"pid {os.getpid()}\nspare ready", flush=True)
         line = sys.stdin.readline()
         if not line:
             return

@@ -11,16 +11,13 @@ from contracts.serving_api import SloThreshold, SloThresholds
 from contracts.vocabulary import ReflexKind, ReplicaId, ReplicaState, SliKind, SloId
 
 
-def test_a_frozen_replica_is_replaced_by_a_warm_spare_within_two_seconds(make_host, kill, wait_until):
+def test_a_frozen_replica_is_replaced_by_the_warm_spare(make_host, kill, wait_until):
     host = make_host("--boot-s", "1")
     host.boot()
-    host.wait_for_spare()
+    spare = host.wait_for_spare()
     former = host.pid(0)
-    frozen_s = time.monotonic()
     kill(former, signal.SIGSTOP)
-    successor = host.pid_after(0, former, within_s=10)
-    healed_s = time.monotonic() - frozen_s
-    assert healed_s < 2.0
+    assert host.pid_after(0, former, within_s=10) == spare, "no cold start"
     wait_until(lambda: host.reflexes(ReflexKind.RESTART_HUNG), within_s=5, what="the reflex is reported")
     wait_until(
         lambda: host.reflexes(ReflexKind.RESTART_HUNG)[0].healed_unix_s is not None,
@@ -33,19 +30,16 @@ def test_a_frozen_replica_is_replaced_by_a_warm_spare_within_two_seconds(make_ho
     assert int(reflex.evidence["missed_probes"]) == 3
     assert float(reflex.evidence["silent_s"]) < 1.0
     assert reflex.evidence["in_flight"] == "0"
-    assert successor != former
     assert 'agent_reflexes_total{kind="restart_hung"} 1' in host.page()
 
 
-def test_a_killed_replica_is_replaced_at_once(make_host, kill, wait_until):
+def test_a_killed_replica_is_replaced_by_the_warm_spare(make_host, kill, wait_until):
     host = make_host("--boot-s", "1")
     host.boot()
-    host.wait_for_spare()
+    spare = host.wait_for_spare()
     former = host.pid(0)
-    killed_s = time.monotonic()
     kill(former, signal.SIGKILL)
-    host.pid_after(0, former, within_s=10)
-    assert time.monotonic() - killed_s < 1.0
+    assert host.pid_after(0, former, within_s=10) == spare, "no cold start"
     wait_until(lambda: host.reflexes(ReflexKind.RESTART_CRASHED), within_s=5, what="the reflex is reported")
     assert host.reflexes(ReflexKind.RESTART_CRASHED)[0].evidence["reason"] == "signal SIGKILL"
 

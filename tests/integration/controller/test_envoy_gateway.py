@@ -109,7 +109,7 @@ async def test_requests_stuck_in_a_frozen_replica_come_back_when_it_is_killed(ri
         await asyncio.sleep(0.8)  # what an agent needs to be sure, and to restart it
         rig.replicas["eu-west-a-0"].kill()
     assert load.lost == {}
-    assert load.slowest_s < 2.5
+    assert load.slowest_s < 10, "as late as the restart, not as the timeout of a try"
 
 
 async def test_a_hundred_weight_steps_lose_nothing(rig: "GatewayRig") -> None:

@@ -147,7 +147,7 @@ async def test_counters_carry_the_time_of_their_own_scrape(signals: PrometheusSi
     found = of(sample, "eu-west-a-0")
     assert (found.region, found.admitted, found.rejected_overload, found.service_s) == ("eu-west", 8.0, 4.0, 1.5)
     assert [(slo.slo, slo.good, slo.bad) for slo in found.slos] == [("fast", 7.0, 1.0)]
-    assert 0 <= time.time() - found.sampled_unix_s < 3
+    assert 0 <= time.time() - found.sampled_unix_s < 10
     assert found.sampled_unix_s != sample.at_unix_s, "an instant would carry the time of the question"
 
 
@@ -189,7 +189,7 @@ async def test_a_prometheus_that_hangs_is_a_value_in_time_and_is_not_asked_twice
         first, second = await signals.sample(), await signals.sample()
         assert isinstance(first, SourceDown)
         assert isinstance(second, SourceDown)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 5  # both waits, and not the default of many seconds
         signals.close()
 
 

@@ -71,13 +71,11 @@ async def test_bad_input_is_a_problem_that_names_field_and_fix(start_replica: Ca
     replica = start_replica()
     async with replica.client() as client:
         for path, body, status, field in BAD:
-            began_s = time.monotonic()
             answer = await client.post(path, content=body)
             problem = Problem.model_validate(answer.json())
             assert (answer.status_code, problem.status, problem.field) == (status, status, field), body[:40]
             assert answer.headers["content-type"] == "application/problem+json"
             assert problem.fix
-            assert time.monotonic() - began_s < 1
     assert replica.counter("tts_rejected_total", reason="invalid") == sum(bad[2] == 422 for bad in BAD)
     assert replica.counter("tts_rejected_total", reason="too_large") == 1
     assert replica.counter("tts_admitted_total") == 0
@@ -90,6 +88,15 @@ async def test_a_megabyte_is_refused_without_being_read(start_replica: Callable[
     answer = await asyncio.wait_for(reader.readline(), 2)
     writer.close()
     assert b" 413 " in answer, "answered although 999,999 bytes never came"
+
+
+async def test_who_sends_far_too_much_still_reads_why(start_replica: Callable[..., Any]):
+    replica = start_replica()
+    for _ in range(10):  # a reset would lose some of the answers, not all
+        async with replica.client() as client:
+            answer = await client.post("/tts", content=b'{"text": "' + b"a" * 600_000 + b'"}')
+            assert answer.status_code == 413
+            assert answer.json()["fix"]
 
 
 async def test_control_is_refused_through_a_proxy(start_replica: Callable[..., Any]):

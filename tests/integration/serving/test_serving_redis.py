@@ -1,7 +1,6 @@
 """The cache in a real Redis: hits sound the same, and its death is not noticed."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,11 +32,9 @@ def test_sound_is_found_again_and_a_dead_cache_costs_nothing(
     first = speak()
     wait_until(lambda: speak() == first, within_s=5, what="the sound was kept: noise makes every new one differ")
     made = replica.counter("tts_audio_seconds_total")
-    began_s = time.monotonic()
     pcm = httpx.post(
         f"{replica.url}/v1/audio/speech", json={"input": FOX, "response_format": "pcm"}, timeout=10
     ).content
-    assert time.monotonic() - began_s < 0.5
     assert abs(len(pcm) / 48_000 - (len(first) - 44) / 44_100) < 0.001
     assert replica.counter("tts_audio_seconds_total") == made, "no work was done"
     assert speak(**{"cache-control": "no-store"}) != first
