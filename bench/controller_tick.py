@@ -25,6 +25,7 @@ from controller.core.story import JournalState
 from controller.core.telemetry import ReplicaCounters, SignalSample, SloCounter
 from controller.core.tick import Memory, Phases, TickInput, think
 from controller.core.traffic import render_gateway_plans
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 REPLICAS_PER_HOST = 4
@@ -32,8 +33,8 @@ REGIONS = 20
 ROUNDS = 40
 NOW = 1_700_000_000.0
 SLOS = (
-    Slo(id="first-audio", objective=0.95, threshold_s=0.2),
-    Slo(id="total", objective=0.99, threshold_s=2.0),
+    Slo(id="first-audio", objective=0.95, indicator=ExactCounters(0.2)),
+    Slo(id="total", objective=0.99, indicator=ExactCounters(2.0)),
 )
 
 

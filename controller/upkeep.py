@@ -96,7 +96,8 @@ def _thresholds(found: SloSet) -> SloThresholds:
     return SloThresholds(
         revision=found.revision,
         thresholds=tuple(
-            SloThreshold(slo=stored.slo.id, sli=stored.slo.sli, threshold_s=stored.slo.threshold_s)
+            SloThreshold(slo=stored.slo.id, sli=exact.sli, threshold_s=exact.threshold_s)
             for stored in found.slos
+            if (exact := stored.slo.exact) is not None
         ),
     )

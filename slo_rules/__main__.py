@@ -6,8 +6,8 @@ from pathlib import Path
 
 from contracts.vocabulary import Region
 from slo_rules.compiler import compile_slos
+from slo_rules.errors import SloError
 from slo_rules.load import default_paths, load_files
-from slo_rules.model import SloError
 from slo_rules.render import render_rules
 
 GOLDEN = Path(__file__).parent / "generated" / "rules.yml"

@@ -35,8 +35,10 @@ from contracts.metric_names import (
 from contracts.vocabulary import Outcome, Region
 from slo_rules import promql
 from slo_rules.annotations import REGION_OF_ALERT, annotate, literal
+from slo_rules.errors import SloError
 from slo_rules.fleet_alerts import fleet_group
-from slo_rules.model import Slo, SloError
+from slo_rules.model import Slo
+from slo_rules.promise import promise_of, sli_of
 from slo_rules.rule_file import AlertingRule, RecordingRule, RuleFile, RuleGroup
 from slo_rules.tiers import Severity, Tier, derive_tiers, exact_budget
 
@@ -93,14 +95,13 @@ def _events_group(slo: Slo, regions: tuple[Region, ...]) -> RuleGroup:
 
 def _budget_group(slo: Slo) -> RuleGroup:
     """Budget left and the one series with everything about an SLO that may change."""
-    bad = promql.sum_over_time(_recorded(RULE_EVENTS_BAD_INC1M, slo), slo.window_s)
-    total = promql.sum_over_time(_recorded(RULE_EVENTS_TOTAL_INC1M, slo), slo.window_s)
-    window = promql.duration(slo.window_s)
+    bad = promql.sum_over_time(_recorded(RULE_EVENTS_BAD_INC1M, slo), slo.window.seconds)
+    total = promql.sum_over_time(_recorded(RULE_EVENTS_TOTAL_INC1M, slo), slo.window.seconds)
+    window = promql.duration(slo.window.seconds)
     info = (
         (LABEL_SLO, slo.id),
         ("objective", promql.number(slo.objective)),
-        ("threshold_s", promql.number(slo.threshold_s)),
-        (LABEL_SLI, slo.sli.value),
+        (LABEL_SLI, sli_of(slo)),
         (LABEL_WINDOW, window),
         ("owner", slo.owner),
     )
@@ -138,7 +139,7 @@ def _burn_alert(slo: Slo, tier: Tier) -> AlertingRule:
             description=(
                 f"More than {share} of the requests of SLO {literal(slo.id)} were bad over "
                 f"{promql.duration(tier.long_s)} and over {promql.duration(tier.short_s)} in {REGION_OF_ALERT}; "
-                f"wanted: {objective} within {promql.number(slo.threshold_s)} s ({slo.sli.value}).{about}"
+                f"wanted: {objective} {literal(promise_of(slo))}.{about}"
             ),
             slo=slo.id,
         ),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from slo_rules.model import Slo, SloError
+from slo_rules.errors import SloError
+from slo_rules.model import Slo
 from slo_rules.openslo import located, parse_document
 from slo_rules.tiers import derive_tiers
 

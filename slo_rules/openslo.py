@@ -29,7 +29,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.vocabulary import SliKind, SloId
-from slo_rules.model import PAGE_WITHIN_S_DEFAULT, WINDOW_S_DEFAULT, Slo, SloError
+from slo_rules.errors import SloError
+from slo_rules.indicators import ExactCounters
+from slo_rules.model import PAGE_WITHIN_S_DEFAULT, Slo
+from slo_rules.windows import WINDOW_S_DEFAULT, RollingWindow
 
 THRESHOLD = "trimtab/threshold"
 SLI = "trimtab/sli"
@@ -114,9 +117,8 @@ def parse_document(raw: object) -> Slo:
         return Slo(
             id=SloId(document.metadata.name),
             objective=document.spec.objectives[0].target,
-            threshold_s=float(threshold_s),
-            sli=notes.sli,
-            window_s=int(window_s),
+            indicator=ExactCounters(float(threshold_s), notes.sli),
+            window=RollingWindow(int(window_s)),
             page_within_s=float(page_s),
             description=document.spec.description,
             owner=notes.owner,

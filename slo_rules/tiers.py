@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from slo_rules.model import Slo, SloError
+from slo_rules.errors import SloError
+from slo_rules.model import Slo
 
 THETA_MAX = Decimal("0.5")
 """Half of all requests bad is worth a page under any objective."""
@@ -94,7 +95,7 @@ def derive_tiers(slo: Slo) -> tuple[Tier, ...]:
         if tiers and theta >= tiers[-1].theta:
             continue  # with the threshold of a faster tier it would never be the first to tell
         # Beyond half the window a tier would report on a budget that is being refilled as it looks.
-        long_s = _whole_minutes(min(rung.patience * reach_s / theta, Decimal(slo.window_s) / 2))
+        long_s = _whole_minutes(min(rung.patience * reach_s / theta, Decimal(slo.window.seconds) / 2))
         short_s = max(SHORT_S_MIN, _whole_minutes(Decimal(long_s) / SHORT_SHARE))
         tiers.append(Tier(rung.number, rung.severity, theta, long_s, short_s))
     return tuple(tiers)
@@ -109,7 +110,7 @@ def _reach_s(slo: Slo) -> Decimal:
             f"use {PAGE_WITHIN_S_MIN} or more",
         )
     reach_s = Decimal(str(slo.page_within_s)) - LAG_S
-    budget_s = exact_budget(slo) * slo.window_s
+    budget_s = exact_budget(slo) * slo.window.seconds
     if budget_s < PAGE_WITHIN_S_MIN - LAG_S:
         raise SloError(
             "window_s",

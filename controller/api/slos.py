@@ -13,8 +13,11 @@ from controller.api.parts import ApiParts, Parts
 from controller.api.problems import ProblemError, not_found, problem
 from controller.stores import Change, SloExists, SloLimit, SloMissing, SloStale, StoredSlo
 from slo_rules.compiler import compile_slos
-from slo_rules.model import PAGE_WITHIN_S_DEFAULT, WINDOW_S_DEFAULT, Slo, SloError
+from slo_rules.errors import SloError
+from slo_rules.indicators import ExactCounters
+from slo_rules.model import PAGE_WITHIN_S_DEFAULT, Slo
 from slo_rules.openslo import NAME_PATTERN
+from slo_rules.windows import WINDOW_S_DEFAULT, RollingWindow
 
 EXAMPLE_ID = "speech-fast"
 EXAMPLE: JsonDict = {
@@ -48,7 +51,15 @@ class SloFields(BaseModel):
     def to_slo(self, slo: str) -> Slo:
         """The objective, checked; raises a problem that names field and fix."""
         try:
-            made = Slo(id=SloId(slo), **self.model_dump(include=set(SloFields.model_fields)))
+            made = Slo(
+                id=SloId(slo),
+                objective=self.objective,
+                indicator=ExactCounters(self.threshold_s, self.sli),
+                window=RollingWindow(self.window_s),
+                page_within_s=self.page_within_s,
+                description=self.description,
+                owner=self.owner,
+            )
             compile_slos((made,), ())  # an objective whose alerts could never fire is refused here, not found out later
         except SloError as error:
             raise problem(422, "not a usable objective", detail=str(error), field=error.field, fix=error.fix) from error
@@ -75,9 +86,9 @@ class SloView(NewSlo):
         return cls(
             id=slo.id,
             objective=slo.objective,
-            threshold_s=slo.threshold_s,
-            sli=slo.sli,
-            window_s=slo.window_s,
+            threshold_s=slo.exact.threshold_s if slo.exact else 0.0,
+            sli=slo.exact.sli if slo.exact else SliKind.TOTAL,
+            window_s=slo.window.seconds,
             page_within_s=slo.page_within_s,
             description=slo.description,
             owner=slo.owner,

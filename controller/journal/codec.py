@@ -66,7 +66,7 @@ def slo_to_json(slo: Slo) -> JsonObject:
 
 def slo_from_json(body: JsonObject) -> Slo:
     """The reverse of `slo_to_json`; an objective that is no longer valid raises."""
-    return _SLO.validate_python(body)
+    return _SLO.validate_python(_from_before_indicators(body) if "indicator" not in body else body)
 
 
 def order_to_json(order: Order) -> JsonObject:
@@ -87,3 +87,10 @@ def receipt_to_json(receipt: Receipt) -> JsonObject:
 def pairs_from_json(body: list[list[str]]) -> tuple[tuple[str, str], ...]:
     """Evidence and arguments: JSON has no tuples."""
     return tuple((str(name), str(value)) for name, value in body)
+
+
+def _from_before_indicators(body: JsonObject) -> JsonObject:
+    """Objectives were once about exact counters over a rolling window and nothing else."""
+    kept = {name: value for name, value in body.items() if name not in {"threshold_s", "sli", "window_s"}}
+    indicator = {"kind": "exact_counters", "threshold_s": body["threshold_s"], "sli": body["sli"]}
+    return {**kept, "indicator": indicator, "window": {"kind": "rolling", "seconds": body["window_s"]}}

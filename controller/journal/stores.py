@@ -28,6 +28,7 @@ from controller.stores import (
     UnknownCursor,
 )
 from slo_rules.model import Slo
+from slo_rules.promise import promise_of, sli_of
 
 SLOS_MAX = 64
 """Every objective is two counters at each replica and a dozen rules: 64 stay cheap, more is a mistake in a script."""
@@ -214,8 +215,8 @@ def _audit(connection: Connection, revision: int, slo: Slo, summary: str, change
         epoch=connection.scalars(select(tables.lease.c.epoch)).one(),
         kind="operator",
         subject=slo.id,
-        summary=f"{change.operator} {summary}: {slo.objective:g} within {slo.threshold_s:g} s",
-        evidence=(("revision", str(revision)), ("sli", slo.sli)),
+        summary=f"{change.operator} {summary}: {slo.objective:g} {promise_of(slo)}",
+        evidence=(("revision", str(revision)), ("sli", sli_of(slo))),
     )
     connection.execute(insert(tables.decisions).values(decision_row(record)))
 

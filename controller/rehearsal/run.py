@@ -16,6 +16,7 @@ from controller.simulation.faults import Fault, Faults
 from controller.simulation.replicas import THRESHOLD_S
 from controller.simulation.world import SLO, RegionPlan, SimulatedWorld
 from controller.sources.simulated import SimulatedReports, SimulatedSignals
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 TWO_REGIONS = (
@@ -110,7 +111,7 @@ class Rehearsal:
             guards=script.guards,
         )
         self.journal = journal or MemoryJournal()
-        self.journal.put_slos((Slo(id=SloId(SLO), objective=0.95, threshold_s=THRESHOLD_S),))
+        self.journal.put_slos((Slo(id=SloId(SLO), objective=0.95, indicator=ExactCounters(THRESHOLD_S)),))
         self.fragile = FragileJournal(self.journal, script.crash_before, script.crash_after)
         self.watchman = Watchman(self.world, self.journal, script.policy)
         self.controllers = [self.new_controller("controller-1")]

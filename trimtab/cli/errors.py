@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rich.markup import escape
 
-from slo_rules.model import SloError
+from slo_rules.errors import SloError
 from trimtab.api_client import ApiError
 from trimtab.chaos.processes import NoSuchTargetError
 from trimtab.cli.options import error_console

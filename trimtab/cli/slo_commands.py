@@ -1,7 +1,6 @@
 """slo list, apply, delete: objectives as OpenSLO documents."""
 
 import asyncio
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -69,4 +68,13 @@ def delete(ctx: typer.Context, slo: Annotated[str, typer.Argument(help="Id of th
 
 def slo_fields(slo: Slo) -> dict[str, object]:
     """An objective as the API's body: every field but the id, which is in the path."""
-    return {field.name: getattr(slo, field.name) for field in fields(slo) if field.name != "id"}
+    exact = slo.exact
+    return {
+        "objective": slo.objective,
+        "threshold_s": exact.threshold_s if exact else None,
+        "sli": exact.sli if exact else None,
+        "window_s": slo.window.seconds,
+        "page_within_s": slo.page_within_s,
+        "description": slo.description,
+        "owner": slo.owner,
+    }

@@ -20,11 +20,12 @@ from controller.ports import ReplicaCounters, SignalSample, SourceDown
 from controller.sources.prometheus import PrometheusSignals
 from controller.stores import RulesPublished, RulesRefused, RulesUnknown
 from slo_rules.compiler import compile_slos
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 
 pytestmark = pytest.mark.prometheus
-GOOD = render_rules(compile_slos((Slo(id="fast", objective=0.95, threshold_s=0.2),), ("eu-west",)))
+GOOD = render_rules(compile_slos((Slo(id="fast", objective=0.95, indicator=ExactCounters(0.2)),), ("eu-west",)))
 BAD = "groups:\n- name: broken\n  rules:\n  - record: x\n    expr: 'sum('\n"
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from contracts import metric_names
 from contracts.vocabulary import Region, SloId
 from slo_rules.compiler import compile_slos
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ALERT_NAMES = {value for name, value in vars(metric_names).items() if name.startswith("ALERT_")}
-ALERTS = compile_slos((Slo(SloId("speech"), 0.95, 0.2),), (Region("eu-west"),)).alerts
+ALERTS = compile_slos((Slo(SloId("speech"), 0.95, ExactCounters(0.2)),), (Region("eu-west"),)).alerts
 
 
 def test_every_named_alert_is_compiled_and_none_besides():

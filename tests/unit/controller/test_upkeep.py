@@ -11,6 +11,7 @@ from controller.journal.stores import SqlSlos, SqlStory
 from controller.ports import TickRecord
 from controller.stores import Change, RulesPublished, RulesRefused, RulesUnknown
 from controller.upkeep import Upkeep
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 CHANGE = Change(operator="anna", at_unix_s=1_700_000_000.0)
@@ -63,7 +64,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 async def test_thresholds_and_rules_follow_the_objectives(rig: Rig) -> None:
-    rig.slos.create_slo(Slo(id="fast", objective=0.95, threshold_s=0.2), CHANGE)
+    rig.slos.create_slo(Slo(id="fast", objective=0.95, indicator=ExactCounters(0.2)), CHANGE)
     await rig.upkeep.follow_objectives(leading=True)
     assert rig.agents.heard[-1].revision == 1
     assert [(t.slo, t.threshold_s) for t in rig.agents.heard[-1].thresholds] == [("fast", 0.2)]
@@ -90,7 +91,7 @@ async def test_only_an_unknown_outcome_is_tried_again(
 
 
 async def test_a_region_that_is_silent_now_is_still_expected_to_report(rig: Rig) -> None:
-    rig.slos.create_slo(Slo(id="fast", objective=0.95, threshold_s=0.2), CHANGE)
+    rig.slos.create_slo(Slo(id="fast", objective=0.95, indicator=ExactCounters(0.2)), CHANGE)
     rig.journal.acquire("me", 0.0, 10.0)
     rig.journal.write(1, TickRecord(traffic=home_traffic(("eu-west", "us-east"))))
     await rig.upkeep.follow_objectives(leading=True)

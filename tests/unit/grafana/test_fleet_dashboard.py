@@ -15,6 +15,7 @@ from grafana.panels import Unit, fleet_rows
 from grafana.provisioning import GrafanaSettings, render_datasources, render_providers
 from slo_rules.annotations import DASHBOARD_UID
 from slo_rules.compiler import compile_slos
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 PANELS = [panel for row in fleet_rows() for panel in row.panels]
@@ -31,7 +32,7 @@ def drawn_panels() -> list[dict]:
 
 
 def test_alerts_link_to_the_dashboard_that_is_rendered():
-    alerts = compile_slos((Slo(SloId("speech"), 0.95, 0.2),), (Region("eu-west"),)).alerts
+    alerts = compile_slos((Slo(SloId("speech"), 0.95, ExactCounters(0.2)),), (Region("eu-west"),)).alerts
     assert dashboard()["uid"] == DASHBOARD_UID
     assert all(dict(alert.annotations)["dashboard"].startswith(f"/d/{DASHBOARD_UID}/") for alert in alerts)
 

@@ -10,7 +10,9 @@ from contracts.metric_names import ALERT_SLO_BURN, ALERT_SLO_NO_DATA, RULE_BUDGE
 from contracts.vocabulary import Region, SloId
 from slo_rules.annotations import literal
 from slo_rules.compiler import SLOS_MAX, compile_slos
-from slo_rules.model import Slo, SloError
+from slo_rules.errors import SloError
+from slo_rules.indicators import ExactCounters
+from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import RecordingRule, RuleFile
 
@@ -18,7 +20,7 @@ EU, US = Region("eu-west"), Region("us-east")
 
 
 def slo(name: str = "speech", **fields) -> Slo:
-    return Slo(SloId(name), **{"objective": 0.95, "threshold_s": 0.2, **fields})
+    return Slo(SloId(name), **{"objective": 0.95, "indicator": ExactCounters(0.2), **fields})
 
 
 def recordings(rule_file: RuleFile) -> dict[str, RecordingRule]:

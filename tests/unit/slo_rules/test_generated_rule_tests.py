@@ -7,16 +7,18 @@ import pytest
 
 from contracts.vocabulary import Region, SloId
 from slo_rules.compiler import compile_slos
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_tests import render_rule_tests
+from slo_rules.windows import RollingWindow
 
 pytestmark = pytest.mark.prometheus
 REGIONS = (Region("eu-west"), Region("us-east"))
 
 
 def slo(objective: float = 0.95, page_within_s: float = 480.0) -> Slo:
-    return Slo(SloId("speech"), objective, threshold_s=0.2, page_within_s=page_within_s)
+    return Slo(SloId("speech"), objective, ExactCounters(0.2), page_within_s=page_within_s)
 
 
 def promtool(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +85,9 @@ def test_a_broken_rule_fails_its_generated_tests(tmp_path, mutation):
 
 
 def test_promtool_accepts_hostile_text_and_several_slos(tmp_path):
-    hostile = Slo(SloId('a "b" {{c'), 0.99, threshold_s=0.5, description="{{ query `up` }}", owner="o'\"\\\n")
+    hostile = Slo(
+        SloId('a "b" {{c'), 0.99, indicator=ExactCounters(0.5), description="{{ query `up` }}", owner="o'\"\\\n"
+    )
     path = tmp_path / "rules.yml"
     path.write_text(render_rules(compile_slos((slo(), hostile), REGIONS)))
     result = promtool("check", "rules", str(path))
@@ -101,7 +105,7 @@ def test_the_budget_of_a_full_window_counts_events_and_not_minutes(tmp_path):
     Six days, because promtool loads at most 10,000 samples per query; the alerts are not what is tested here.
     """
     days, minutes = 6, 12 * 60
-    compiled = compile_slos((Slo(SloId("speech"), 0.95, 0.2, window_s=days * 86_400),), ())
+    compiled = compile_slos((Slo(SloId("speech"), 0.95, ExactCounters(0.2), RollingWindow(days * 86_400)),), ())
     events, budget, _ = compiled.groups
     recordings_only = type(events)(events.name, events.interval_s, events.rules[:2])
     (tmp_path / "rules.yml").write_text(render_rules(type(compiled)((recordings_only, budget))))

@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from contracts.vocabulary import SliKind
+from slo_rules.errors import SloError
+from slo_rules.indicators import ExactCounters
 from slo_rules.load import FILE_BYTES_MAX, default_paths, load_documents, load_files
-from slo_rules.model import SloError
 
 
 def document(**changes) -> dict:
@@ -34,8 +35,8 @@ def load(**changes):
 
 def test_the_shipped_objective_is_p95_of_the_whole_answer_within_200_ms():
     (slo,) = load_files(default_paths())
-    assert (slo.id, slo.objective, slo.threshold_s, slo.sli) == ("speech-latency", 0.95, 0.2, SliKind.TOTAL)
-    assert (slo.window_s, slo.page_within_s) == (30 * 86_400, 480.0)
+    assert (slo.id, slo.objective, slo.indicator) == ("speech-latency", 0.95, ExactCounters(0.2, SliKind.TOTAL))
+    assert (slo.window.seconds, slo.page_within_s) == (30 * 86_400, 480.0)
 
 
 def test_every_document_of_a_file_is_read_in_order():
@@ -45,13 +46,13 @@ def test_every_document_of_a_file_is_read_in_order():
 
 def test_what_is_left_out_has_a_default():
     (slo,) = load(**{"spec.timeWindow": None})
-    assert (slo.window_s, slo.page_within_s, slo.sli, slo.owner) == (30 * 86_400, 480.0, SliKind.TOTAL, "")
+    assert (slo.window.seconds, slo.page_within_s, slo.exact.sli, slo.owner) == (30 * 86_400, 480.0, SliKind.TOTAL, "")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("200ms", 0.2), ("0.2s", 0.2), ("1m", 60.0), ("1.5s", 1.5)])
 def test_a_threshold_is_exact(text, seconds):
     (slo,) = load(**{"metadata.annotations": {"trimtab/threshold": text}})
-    assert slo.threshold_s == seconds
+    assert slo.exact.threshold_s == seconds
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contracts.vocabulary import SloId
-from slo_rules.model import Slo, SloError
+from slo_rules.errors import SloError
+from slo_rules.indicators import ExactCounters
+from slo_rules.model import Slo
 from slo_rules.tiers import LAG_S, PAGE_WITHIN_S_MIN, Severity, Tier, derive_tiers, exact_budget
+from slo_rules.windows import RollingWindow
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 def slo(objective: float = 0.95, **fields) -> Slo:
-    return Slo(SloId("speech"), objective, threshold_s=0.2, **fields)
+    return Slo(SloId("speech"), objective, ExactCounters(0.2), **fields)
 
 
 def test_the_default_slo_looks_at_ten_minutes_an_hour_six_hours_and_three_days():
@@ -56,9 +59,9 @@ def test_a_tier_with_the_threshold_of_a_faster_one_is_left_out():
     ("fields", "culprit", "fix"),
     [
         ({"page_within_s": 299.0}, "page_within_s", "use 300 or more"),
-        ({"window_s": HOUR}, "page_within_s", "use 360 or less"),
+        ({"window": RollingWindow(HOUR)}, "page_within_s", "use 360 or less"),
         ({"objective": 0.9999}, "page_within_s", "use 439 or less"),
-        ({"objective": 0.9999, "window_s": DAY}, "window_s", "use 1200000 or more"),
+        ({"objective": 0.9999, "window": RollingWindow(DAY)}, "window_s", "use 1200000 or more"),
     ],
 )
 def test_a_page_that_could_not_come_in_time_is_refused_with_the_field_to_change(fields, culprit, fix):
@@ -74,7 +77,7 @@ def test_a_page_that_could_not_come_in_time_is_refused_with_the_field_to_change(
     window_s=st.integers(1, 90).map(lambda days: days * DAY),
 )
 def test_every_compilable_slo_pages_in_time_and_grows_more_patient(objective, page_within_s, window_s):
-    candidate = slo(float(objective), page_within_s=float(page_within_s), window_s=window_s)
+    candidate = slo(float(objective), page_within_s=float(page_within_s), window=RollingWindow(window_s))
     try:
         tiers = derive_tiers(candidate)
     except SloError:
@@ -89,6 +92,6 @@ def test_every_compilable_slo_pages_in_time_and_grows_more_patient(objective, pa
 
 def test_the_fixes_offered_are_themselves_accepted():
     assert derive_tiers(slo(page_within_s=300.0))
-    assert derive_tiers(slo(window_s=HOUR, page_within_s=360.0))
+    assert derive_tiers(slo(window=RollingWindow(HOUR), page_within_s=360.0))
     assert derive_tiers(slo(0.9999, page_within_s=439.0))
-    assert derive_tiers(slo(0.9999, window_s=1_200_000, page_within_s=300.0))
+    assert derive_tiers(slo(0.9999, window=RollingWindow(1_200_000), page_within_s=300.0))

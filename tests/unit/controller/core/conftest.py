@@ -26,10 +26,11 @@ from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally, Trust, total
 from controller.core.situation import Situation
 from controller.core.telemetry import ReplicaCounters, SignalSample, SloCounter
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 NOW = 1_700_000_000.0
-SLO = Slo(id="first-audio", objective=0.95, threshold_s=0.3)
+SLO = Slo(id="first-audio", objective=0.95, indicator=ExactCounters(0.3))
 
 
 class Make:

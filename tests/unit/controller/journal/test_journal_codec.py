@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.agent_api import Order
+from contracts.vocabulary import SliKind, SloId
 from controller.core.actions import (
     Action,
     ActionRecord,
@@ -19,7 +20,9 @@ from controller.core.actions import (
 )
 from controller.core.fleet import TrafficIntent
 from controller.journal import codec
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
+from slo_rules.windows import RollingWindow
 
 # Surrogates are not text: they cannot leave this process as UTF-8, so no id may hold them.
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
@@ -52,9 +55,38 @@ def test_an_order_is_read_back_as_it_was_written(order: Order) -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.builds(Slo, id=st.just("fast"), objective=st.floats(0.5, 0.9999), threshold_s=st.floats(0.001, 3600)))
+@given(
+    st.builds(
+        Slo,
+        id=st.just("fast"),
+        objective=st.floats(0.5, 0.9999),
+        indicator=st.builds(ExactCounters, st.floats(0.001, 3600)),
+    )
+)
 def test_an_objective_is_read_back_as_it_was_written(slo: Slo) -> None:
     assert codec.slo_from_json(codec.slo_to_json(slo)) == slo
+
+
+def test_an_objective_from_before_indicators_is_still_read() -> None:
+    body = {
+        "id": "fast",
+        "objective": 0.95,
+        "threshold_s": 0.2,
+        "sli": "first_audio",
+        "window_s": 86_400,
+        "page_within_s": 480.0,
+        "description": "d",
+        "owner": "o",
+    }
+    assert codec.slo_from_json(body) == Slo(
+        SloId("fast"),
+        0.95,
+        ExactCounters(0.2, SliKind.FIRST_AUDIO),
+        RollingWindow(86_400),
+        page_within_s=480.0,
+        description="d",
+        owner="o",
+    )
 
 
 @settings(deadline=None, max_examples=5)
@@ -97,4 +129,4 @@ def test_a_restart_never_becomes_a_scale_in_though_its_fields_would_do(record: A
 
 def test_a_body_that_is_not_an_objective_any_more_is_refused() -> None:
     with pytest.raises(ValidationError, match="percentage"):
-        codec.slo_from_json({"id": "fast", "objective": 95.0, "threshold_s": 0.2})
+        codec.slo_from_json({"id": "fast", "objective": 95.0, "indicator": {"kind": "exact_counters", "threshold_s": 0.2}})

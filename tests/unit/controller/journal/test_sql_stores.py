@@ -24,6 +24,7 @@ from controller.stores import (
     StoredSlo,
     UnknownCursor,
 )
+from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 
 NOW = 1_700_000_000.0
@@ -38,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def slo(name: str = "fast", objective: float = 0.95) -> Slo:
-    return Slo(id=name, objective=objective, threshold_s=0.2)
+    return Slo(id=name, objective=objective, indicator=ExactCounters(0.2))
 
 
 def intent(name: str, verb: str = "restart", **arguments: str) -> OperatorIntent:
@@ -106,7 +107,7 @@ def test_changes_of_objectives_are_in_the_story(database: Database) -> None:
     story = SqlStory(database).decisions(DecisionQuery(limit=10))
     assert not isinstance(story, UnknownCursor)
     assert [(d.kind, d.subject, d.summary) for d in story] == [
-        ("operator", "fast", "anna created objective fast: 0.95 within 0.2 s")
+        ("operator", "fast", "anna created objective fast: 0.95 within 0.2 s (total)")
     ]
 
 
