@@ -49,8 +49,6 @@ BUDGET_INTERVAL_S = 300
 """A budget over weeks does not move within five minutes, and its sum is the longest of all."""
 EVENTS_RANGE_S = 120
 """`rate` wants four samples: correct with scrapes every 30 s or faster."""
-Z = Decimal("2.33")
-"""One-sided 99 %: at a bad ratio of exactly θ one evaluation in a hundred would cross."""
 MIN_BAD = 10
 """Fewer bad requests in the long window never alert: at one request a minute a ratio is gossip."""
 MIN_BAD_SLACK = Decimal("0.5")
@@ -154,7 +152,7 @@ def burn_expression(slo: Slo, tier: Tier) -> str:
     theta = promql.number(tier.theta)
     variance = promql.number(tier.theta * (1 - tier.theta))
     return (
-        f"{bad_long} > {theta} * {total_long} + {promql.number(Z)} * sqrt({variance} * {total_long})"
+        f"{bad_long} > {theta} * {total_long} + {promql.number(tier.z)} * sqrt({variance} * {total_long})"
         f" and {bad_short} > {theta} * {total_short}"
         f" and {bad_long} >= {promql.number(MIN_BAD - MIN_BAD_SLACK)}"
     )

@@ -19,13 +19,19 @@ THETA_MAX = Decimal("0.5")
 """Half of all requests bad is worth a page under any objective."""
 LAG_S = 180
 """Outage → recorded → alert: 60 s of smear from `rate[2m]`, up to 60 s to the next evaluation, up to 30 s to the next
-scrape, and 30 s for the significance margin, which is under 10 s of traffic at 10 requests per second."""
+scrape, and 30 s for the significance margin, which is under 20 s of traffic at 10 requests per second."""
 SHORT_S_MIN = 120
 """Two recorded samples: one alone would let a single burst hold an alert up."""
 LONG_S_MIN = 2 * SHORT_S_MIN
 """A long window no longer than its short one adds nothing."""
 SHORT_SHARE = 12
 """short = long / 12, the ratio of Google's SRE workbook: an alert ends about that soon after the trouble does."""
+Z_FAR = Decimal("2.33")
+"""One-sided 99 %, where θ is at least twice the budget: honest traffic has to double its bad ratio before it is asked."""
+Z_NEAR = Decimal(5)
+"""Where θ is nearer to the budget than that, chance alone reaches it: with 2.33 an SLO that runs at exactly its objective
+opens three tickets in four months at 95 %, and pages six times a day at 50 %: measured by
+`bench/rulelab/false_pages.py`."""
 PAGE_WITHIN_S_MIN = LAG_S + int(THETA_MAX * LONG_S_MIN)
 """Anything sooner belongs to the controller's own detector, which does not wait for a rule evaluation."""
 
@@ -48,6 +54,8 @@ class Tier:
     """Bad ratio to exceed, 0..1."""
     long_s: int
     short_s: int
+    z: Decimal = Z_FAR
+    """Standard deviations above θ that the bad count has to be, so that chance does not alert."""
 
     def __post_init__(self) -> None:
         if not 0 < self.theta < 1:
@@ -97,7 +105,8 @@ def derive_tiers(slo: Slo) -> tuple[Tier, ...]:
         # Beyond half the window a tier would report on a budget that is being refilled as it looks.
         long_s = _whole_minutes(min(rung.patience * reach_s / theta, Decimal(slo.window.seconds) / 2))
         short_s = max(SHORT_S_MIN, _whole_minutes(Decimal(long_s) / SHORT_SHARE))
-        tiers.append(Tier(rung.number, rung.severity, theta, long_s, short_s))
+        z = Z_FAR if theta >= 2 * exact_budget(slo) else Z_NEAR
+        tiers.append(Tier(rung.number, rung.severity, theta, long_s, short_s, z))
     return tuple(tiers)
 
 
