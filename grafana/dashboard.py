@@ -16,9 +16,9 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from contracts.dashboards import DashboardUid
 from contracts.metric_names import AGENT_REPLICA_UP, LABEL_REGION, LABEL_SLO, RULE_SLO_INFO
 from grafana.panels import Look, Panel, Row, fleet_rows
-from slo_rules.annotations import DASHBOARD_UID
 
 TITLE = "Trimtab fleet"
 DATASOURCE_UID = "trimtab-prometheus"
@@ -36,7 +36,7 @@ def render_dashboard() -> str:
     """`fleet.json`, ready for Grafana's provisioning; the same code always gives the same bytes."""
     fleet = (
         dashboard.Dashboard(TITLE)
-        .uid(DASHBOARD_UID)
+        .uid(DashboardUid.FLEET)
         .tags(["trimtab"])
         .time("now-1h", "now")
         .refresh("10s")

@@ -8,12 +8,12 @@ import yaml
 from grafana_foundation_sdk.models import units
 
 from contracts import metric_names
+from contracts.dashboards import DashboardUid
 from contracts.vocabulary import Region, SloId
 from grafana.__main__ import main
 from grafana.dashboard import DATASOURCE_UID, render_dashboard
 from grafana.panels import Unit, fleet_rows
 from grafana.provisioning import GrafanaSettings, render_datasources, render_providers
-from slo_rules.annotations import DASHBOARD_UID
 from slo_rules.compiler import compile_slos
 from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
@@ -31,10 +31,13 @@ def drawn_panels() -> list[dict]:
     return [panel for row in top for panel in (row, *(row.get("panels") or ()))]
 
 
-def test_alerts_link_to_the_dashboard_that_is_rendered():
+def test_every_alert_links_to_the_dashboard_that_explains_it():
     alerts = compile_slos((Slo(SloId("speech"), 0.95, ExactCounters(0.2)),), (Region("eu-west"),)).alerts
-    assert dashboard()["uid"] == DASHBOARD_UID
-    assert all(dict(alert.annotations)["dashboard"].startswith(f"/d/{DASHBOARD_UID}/") for alert in alerts)
+    links = {alert.alert: dict(alert.annotations)["dashboard"] for alert in alerts}
+    assert {link.split("/")[2] for link in links.values()} <= set(DashboardUid)
+    assert links[metric_names.ALERT_SLO_BURN].startswith(f"/d/{DashboardUid.SLO}/?var-slo=speech&var-region=")
+    assert links[metric_names.ALERT_REPLICA_DOWN].startswith(f"/d/{DashboardUid.REPLICA}/?")
+    assert links[metric_names.ALERT_LOOP_STUCK] == f"/d/{DashboardUid.LOOP}/"
 
 
 def test_every_panel_of_every_row_is_drawn_once_with_its_own_id():
