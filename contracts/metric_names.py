@@ -43,9 +43,13 @@ LABEL_TASK = "task"
 LABEL_PART = "part"
 LABEL_VERSION = "version"
 LABEL_RUNTIME = "runtime"
+LABEL_SUBJECT = "subject"
+LABEL_SUMMARY = "summary"
 LABEL_SEVERITY = "severity"
 LABEL_TIER = "tier"
 LABEL_WINDOW = "window"
+LABEL_DIGEST = "digest"
+LABEL_REVISION = "revision"
 
 # ── scrape jobs: the `job` label Prometheus adds ──────────────────────────────────────────────────────────────────────
 LABEL_JOB = "job"
@@ -289,6 +293,21 @@ CONTROLLER_PAUSED = "controller_paused"
 CONTROLLER_REGION_WEIGHT = "controller_region_weight_ratio"
 """Gauge{gateway, region}: desired share of a gateway's traffic, 0..1."""
 CONTROLLER_ALERTS_RECEIVED_TOTAL = "controller_alerts_received_total"
+CONTROLLER_HELPLESS = "controller_helpless"
+"""Gauge{region, reason, slo} = 1 where the loop can do nothing more: paused, no_data, no_capacity, budget_spent,
+nothing_helped, no_remedy, needs_person. `slo` is the objective that is beyond its budget, empty for a machine or one replica.
+Absent where it can; told by the leader alone."""
+CONTROLLER_ACTION_BEGUN_TIMESTAMP_SECONDS = "controller_action_begun_timestamp_seconds"
+"""Gauge{action, kind, subject, region, slo, stage, verdict, summary}: Unix time at which an action was begun, for the open ones
+and those closed within the hour, 20 at most. `verdict` is empty while there is none. Told by the leader alone."""
+CONTROLLER_RULES_STATE = "controller_rules_state"
+"""Gauge{state} = 1 for how the objectives' rules stand in Prometheus: in_step, behind, refused, unknown, standby, not_ours."""
+CONTROLLER_RULES_REVISION = "controller_rules_revision"
+"""Gauge{kind}: revision of the objectives, wanted and loaded; loaded is absent while it is not known."""
+CONTROLLER_RULES_UNHEALTHY = "controller_rules_unhealthy"
+"""Gauge: rules of ours that Prometheus loaded and cannot evaluate."""
+CONTROLLER_RULES_PUBLISHED_TOTAL = "controller_rules_published_total"
+"""Counter{outcome}: published, refused, unknown."""
 
 # ── recorded by the compiled rules (slo_rules) ────────────────────────────────────────────────────────────────────────
 RULE_EVENTS_TOTAL_INC1M = "slo:events_total:inc1m"
@@ -296,6 +315,8 @@ RULE_EVENTS_TOTAL_INC1M = "slo:events_total:inc1m"
 RULE_EVENTS_BAD_INC1M = "slo:events_bad:inc1m"
 RULE_BUDGET_REMAINING = "slo:error_budget_remaining:ratio"
 RULE_SLO_INFO = "slo_info"
+RULE_SLO_RULES_INFO = "slo_rules_info"
+"""{digest, revision} = 1: the text of rules that Prometheus runs, and the revision of the objectives it was made from."""
 
 # ── alerts ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 ALERT_SLO_BURN = "SLOBurn"

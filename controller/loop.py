@@ -28,11 +28,13 @@ from chassis.clock import Clock
 from chassis.logs import logger
 from contracts.agent_api import Receipt
 from contracts.vocabulary import HostId, Region
+from controller.core.actions import ActionRecord
 from controller.core.capacity import RegionLoad
 from controller.core.facts import Published
 from controller.core.findings import Finding
 from controller.core.fleet import Fleet, TrafficIntent
 from controller.core.gateways import GatewayObservation, GatewayPlan
+from controller.core.helplessness import Helpless
 from controller.core.policy import Policy
 from controller.core.signals import Trust
 from controller.core.story import OpenOrder
@@ -91,6 +93,9 @@ class LoopView:
     published_confirmed: bool = False
     paused: bool = False
     actions_open: int = 0
+    actions: tuple[ActionRecord, ...] = ()
+    """Open ones, and those closed within `policy.history_s`."""
+    helpless: tuple[Helpless, ...] = ()
 
 
 class ControlLoop:
@@ -315,6 +320,8 @@ class ControlLoop:
             published_confirmed=published is not None and published.confirmed,
             paused=paused,
             actions_open=output.actions_open,
+            actions=output.actions,
+            helpless=output.helpless,
         )
 
 

@@ -3,8 +3,10 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from contracts import metric_names as names
-from controller.core.actions import ActionKind, Stage, Verdict
+from controller.action_series import ACTION_LABELS, labels_of, recent
+from controller.core.actions import ActionKind, ActionRecord, Stage, Verdict
 from controller.core.fleet import TrafficIntent
+from controller.core.helplessness import Helpless
 from controller.core.signals import Trust
 from controller.loop import LoopView
 from controller.ports import FleetSource, Journal, JournalState, Lease, LeaseHeld, TickRecord
@@ -12,6 +14,8 @@ from controller.ports import FleetSource, Journal, JournalState, Lease, LeaseHel
 TICK_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DECISION_KINDS = ("act", "hold", "refuse", "reflex", "advance", "verdict", "operator", "signal")
 OK, FAILED = "ok", "failed"
+HELPLESS_MAX = 1_000
+"""Regions × objectives × reasons; a fleet in which more of them are lost at once needs no longer list."""
 
 
 class ControllerMetrics:
@@ -45,6 +49,18 @@ class ControllerMetrics:
         self._ages = Gauge(
             names.CONTROLLER_AGENT_AGE_SECONDS, "Age of the newest report.", [names.LABEL_HOST], registry=registry
         )
+        self._helpless = Gauge(
+            names.CONTROLLER_HELPLESS,
+            "1 where nothing more can be done.",
+            [names.LABEL_REGION, names.LABEL_REASON, names.LABEL_SLO],
+            registry=registry,
+        )
+        self._begun = Gauge(
+            names.CONTROLLER_ACTION_BEGUN_TIMESTAMP_SECONDS,
+            "Open and recent actions, and when each was begun.",
+            ACTION_LABELS,
+            registry=registry,
+        )
         for known in (OK, FAILED):
             self._ticks.labels(known)
         for known in DECISION_KINDS:
@@ -71,15 +87,19 @@ class ControllerMetrics:
                 self._actions.labels(action.action.kind, action.verdict).inc()
 
     def seen(self, view: LoopView) -> None:
-        """Take over what the loop last saw."""
+        """Take over what the loop last saw. One that does not lead knows nothing: what it last saw may be long over."""
         self._leader.set(view.leader)
         self._epoch.set(view.epoch)
+        if not view.leader:
+            view = LoopView()
         self._paused.set(view.paused)
         self._open.set(view.actions_open)
         trusts = list(view.trust.values())
         for trust in Trust:
             self._trust.labels(trust).set(trusts.count(trust))
         self._weigh(view.traffic)
+        self._admit(view.helpless)
+        self._tell(recent(view.actions, view.ticked_unix_s or 0.0))
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format; ages are as of now."""
@@ -92,6 +112,16 @@ class ControllerMetrics:
         self._weights.clear()
         for share in traffic.shares:
             self._weights.labels(share.gateway, share.region).set(share.share)
+
+    def _admit(self, helpless: tuple[Helpless, ...]) -> None:
+        self._helpless.clear()
+        for each in helpless[:HELPLESS_MAX]:
+            self._helpless.labels(each.region, each.reason, each.slo or "").set(1)
+
+    def _tell(self, actions: tuple[ActionRecord, ...]) -> None:
+        self._begun.clear()
+        for record in actions:
+            self._begun.labels(**labels_of(record)).set(record.intended_unix_s)
 
 
 class CountingJournal:

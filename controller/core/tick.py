@@ -19,6 +19,7 @@ from controller.core.facts import Facts, Published
 from controller.core.findings import OF_HARDWARE, Finding
 from controller.core.fleet import Fleet, TrafficIntent
 from controller.core.gateways import GatewayObservation
+from controller.core.helplessness import Helpless, Standing, where_helpless
 from controller.core.intents import SetPaused
 from controller.core.ledger import Ledger, machines_touched
 from controller.core.narration import Narrator, hold_key, tell_advance, tell_begun, tell_decision, tell_reflexes
@@ -90,7 +91,14 @@ class TickOutput:
     findings: tuple[Finding, ...]
     signals: Signals
     loads: Mapping[Region, RegionLoad]
-    actions_open: int
+    actions: tuple[ActionRecord, ...]
+    """Open ones, and those closed within `policy.history_s`, as they stand now."""
+    helpless: tuple[Helpless, ...]
+
+    @property
+    def actions_open(self) -> int:
+        """How many have no verdict yet."""
+        return len(_open(self.actions))
 
 
 def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> TickOutput:
@@ -132,6 +140,7 @@ def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> Ti
         troubled = frozenset(finding.region for finding in findings if finding.cause not in OF_HARDWARE)
         memory = replace(memory, capacity=learn(memory.capacity, signals.closed, tick.fleet, troubled))
     record, holds = _record(tick, memory, outcome, narrator)
+    actions = outcome.after(tick.journal.actions)
     return TickOutput(
         memory=replace(memory, holds=holds | _still_told(memory, findings)),
         record=record,
@@ -141,7 +150,8 @@ def think(tick: TickInput, memory: Memory, policy: Policy, phases: Phases) -> Ti
         findings=findings,
         signals=signals,
         loads=ledger.loads,
-        actions_open=len(_open(tuple(outcome.final.values()))),
+        actions=actions,
+        helpless=where_helpless(decisions, detected.alarms, Standing(tick.now_unix_s, tick.fleet, actions, policy)),
     )
 
 
@@ -241,6 +251,10 @@ class _Outcome:
             *(verdict.record for verdict in self.judged),
         )
         return {record.id: record for record in records}
+
+    def after(self, former: tuple[ActionRecord, ...]) -> tuple[ActionRecord, ...]:
+        """The journaled actions with what this tick made of them, and those that it began."""
+        return tuple(({record.id: record for record in former} | self.final).values())
 
     @property
     def intent(self) -> TrafficIntent:

@@ -8,6 +8,7 @@ from contracts.agent_api import Order, Receipt
 from contracts.vocabulary import OrderKind, ReceiptStatus, ReflexKind, ReplicaState
 from controller.core.actions import Stage
 from controller.core.fleet import Fleet, Reflex, home_traffic
+from controller.core.helplessness import Helpless, HelplessReason
 from controller.core.story import JournalState, OpenOrder, TickRecord
 from controller.core.tick import Memory, Phases, TickInput, think
 
@@ -93,6 +94,15 @@ def test_a_hold_is_told_once_and_not_in_every_tick(make, tick, journal):
     assert [line.kind for line in first.record.decisions] == ["hold"]
     assert second.record.empty
     assert third.record.empty
+
+
+def test_what_nobody_may_heal_is_helplessness_until_it_is_healed(make, tick, journal):
+    paused = replace(journal, paused=True)
+    hung = make.changed(make.grid(), "eu-west-a-0", state=ReplicaState.HUNG)
+    first, second, third = play(make, tick(0, fleet=hung, journal=paused), tick(1, fleet=hung), tick(2))
+    assert first.helpless == (Helpless("eu-west", HelplessReason.PAUSED, None),)
+    assert second.helpless == third.helpless == ()
+    assert [record.stage for record in second.actions] == [Stage.ORDERED]
 
 
 def open_restart(make, journal, epoch=3):
