@@ -6,14 +6,16 @@ skipped where it counts.
 
 import asyncio
 import importlib.util
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +80,18 @@ OPTIONAL_ON_CI = {"gpu"}
 """CI machines have no GPU; everything else they must have."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, what shares something stays on one of them: the engine, the processors, a file's fixtures."""
+    for item in items:
+        if any(item.get_closest_marker(marker) for marker in ("docker", "compose")):
+            group = "engine"
+        elif any(item.get_closest_marker(marker) for marker in ("e2e", "voice")):
+            group = "processors"
+        else:
+            group = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in NEEDS:
         if item.get_closest_marker(marker):
@@ -129,14 +143,32 @@ def simulated_gpus(simulated_library: Path, tmp_path: Path) -> Callable[..., Gpu
     return make
 
 
+PORTS_FROM, PORTS_TO = 14_000, 32_000
+"""Below the range from which Linux takes the ports of outgoing connections: none of those can take one first."""
+WORKERS_MAX = 8
+
+
+@pytest.fixture(scope="session")
+def ports() -> Iterator[int]:
+    """Port numbers that no other worker of this session hands out, each once, from a place that differs by session."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS_MAX
+    size = (PORTS_TO - PORTS_FROM) // WORKERS_MAX
+    first = PORTS_FROM + worker * size
+    start = random.randrange(size)  # sessions beside each other, not secrets
+    return itertools.cycle(first + (start + step) % size for step in range(size))
+
+
 @pytest.fixture
-def free_port() -> Callable[[str], int]:
-    """A port that was free a moment ago on a loopback address."""
+def free_port(ports: Iterator[int]) -> Callable[[str], int]:
+    """A port on which nobody listened a moment ago on a loopback address."""
 
     def pick(address: str = "127.0.0.1") -> int:
-        with closing(socket.socket()) as probe:
-            probe.bind((address, 0))
-            return int(probe.getsockname()[1])
+        for port in ports:
+            with closing(socket.socket()) as probe, suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
+                return port
+        raise AssertionError("an endless iterator ended")
 
     return pick
 
