@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+_GO_PLAIN_MIN, _GO_PLAIN_MAX = 1e-4, 1e6
+"""Go writes numbers outside of these with an exponent."""
 _UNITS_S = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -32,6 +34,23 @@ def equals(label: str, value: str) -> Matcher:
 def matches(label: str, pattern: str) -> Matcher:
     """`label=~"pattern"`, an anchored regular expression or a Grafana variable that becomes one."""
     return Matcher(label, "=~", pattern)
+
+
+def bucket_edge(edge: float) -> Matcher:
+    r"""The `le` of a classic histogram's bucket, in every spelling of that number.
+
+    Prometheus 3 writes `1.0` where client libraries and Prometheus 2 write `1`, and Go's clients write a million as `1e+06`.
+    """
+    plain = number(edge)
+    patterns = [_literally(plain)] if "." in plain else [rf"{plain}(\.0)?"]
+    if not _GO_PLAIN_MIN <= edge < _GO_PLAIN_MAX:
+        digits, _, exponent = f"{Decimal(plain).normalize():e}".partition("e")
+        patterns.append(_literally(f"{digits}e{int(exponent):+03d}"))
+    return equals("le", plain) if patterns == [_literally(plain)] else matches("le", "|".join(patterns))
+
+
+def _literally(text: str) -> str:
+    return text.replace(".", r"\.").replace("+", r"\+")
 
 
 def number(value: Decimal | float) -> str:
