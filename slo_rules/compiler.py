@@ -37,6 +37,7 @@ from slo_rules import promql
 from slo_rules.annotations import REGION_OF_ALERT, annotate, literal
 from slo_rules.errors import SloError
 from slo_rules.fleet_alerts import fleet_group
+from slo_rules.marks import marks
 from slo_rules.model import Slo
 from slo_rules.promise import promise_of, sli_of
 from slo_rules.rule_file import AlertingRule, RecordingRule, RuleFile, RuleGroup
@@ -114,6 +115,7 @@ def _budget_group(slo: Slo) -> RuleGroup:
                 ((LABEL_SLO, slo.id), (LABEL_WINDOW, window)),
             ),
             RecordingRule(RULE_SLO_INFO, "vector(1)", info),
+            *marks(slo),
         ),
     )
 
