@@ -9,7 +9,25 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from contracts.dashboards import DashboardUid
-from contracts.metric_names import ALERT_AGENT_DOWN, ALERT_REPLICA_DOWN, LABEL_HOST, LABEL_REGION, LABEL_REPLICA
+from contracts.metric_names import (
+    ALERT_AGENT_DEGRADED,
+    ALERT_AGENT_DOWN,
+    ALERT_CONTROLLER_GAVE_UP,
+    ALERT_CONTROLLER_OUT_OF_BUDGET,
+    ALERT_GATEWAY_DOWN,
+    ALERT_GPU_SLOWED,
+    ALERT_GPU_UNFIT,
+    ALERT_HOST_DISK_LOW,
+    ALERT_REPLICA_DOWN,
+    ALERT_REPLICA_QUARANTINED,
+    ALERT_REPLICA_UNSCRAPED,
+    ALERT_REPLICA_WITHHELD,
+    ALERT_XID_STORM,
+    LABEL_HOST,
+    LABEL_REGION,
+    LABEL_REPLICA,
+    LABEL_SLO,
+)
 from contracts.vocabulary import SloId
 from slo_rules.rule_file import Labels
 
@@ -25,12 +43,26 @@ class Focus:
     labels: tuple[str, ...] = ()
 
 
+_REPLICA = Focus(DashboardUid.REPLICA, (LABEL_REGION, LABEL_HOST, LABEL_REPLICA))
+_HOST = Focus(DashboardUid.REGION, (LABEL_REGION, LABEL_HOST))
+_PROMISE = Focus(DashboardUid.SLO, (LABEL_SLO, LABEL_REGION))
 FOCUS: Mapping[str, Focus] = {
-    ALERT_REPLICA_DOWN: Focus(DashboardUid.REPLICA, (LABEL_REGION, LABEL_HOST, LABEL_REPLICA)),
-    ALERT_AGENT_DOWN: Focus(DashboardUid.REGION, (LABEL_REGION, LABEL_HOST)),
+    ALERT_REPLICA_DOWN: _REPLICA,
+    ALERT_REPLICA_QUARANTINED: _REPLICA,
+    ALERT_REPLICA_WITHHELD: _REPLICA,
+    ALERT_REPLICA_UNSCRAPED: _REPLICA,
+    ALERT_AGENT_DOWN: _HOST,
+    ALERT_AGENT_DEGRADED: _HOST,
+    ALERT_HOST_DISK_LOW: _HOST,
+    ALERT_GPU_UNFIT: _HOST,
+    ALERT_GPU_SLOWED: _HOST,
+    ALERT_XID_STORM: _HOST,
+    ALERT_GATEWAY_DOWN: Focus(DashboardUid.REGION, (LABEL_REGION,)),
+    ALERT_CONTROLLER_GAVE_UP: _PROMISE,
+    ALERT_CONTROLLER_OUT_OF_BUDGET: _PROMISE,
 }
 MACHINERY = Focus(DashboardUid.LOOP)
-"""Of every other alert without an SLO: it is about the healer itself."""
+"""Of every other alert: it is about the healer, or about those who watch."""
 
 
 def literal(text: str) -> str:
