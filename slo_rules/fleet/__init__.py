@@ -1,0 +1,1 @@
+"""Alerts about the machinery, by what they watch: replicas and hosts, GPUs, the loop, and the watchers themselves."""
