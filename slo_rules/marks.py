@@ -4,6 +4,8 @@ A dashboard knows no SLO, and a label is no number: so both are recorded as seri
 a label, because that is what the dashboard has to put into its own query.
 """
 
+from collections.abc import Mapping
+
 from contracts.metric_names import (
     LABEL_SEVERITY,
     LABEL_SLO,
@@ -12,16 +14,17 @@ from contracts.metric_names import (
     RULE_OBJECTIVE,
     RULE_TIER_THRESHOLD,
 )
+from contracts.vocabulary import SloId
 from slo_rules import promql
 from slo_rules.model import Slo
 from slo_rules.rule_file import RecordingRule
 from slo_rules.tiers import Tier, derive_tiers
 
 
-def marks(slo: Slo) -> tuple[RecordingRule, ...]:
-    """The objective, and one threshold per tier with its long window."""
+def marks(slo: Slo, others: Mapping[SloId, Slo]) -> tuple[RecordingRule, ...]:
+    """The objective, and one threshold per tier with its long window; `others` hold the parts of a composite."""
     objective = RecordingRule(RULE_OBJECTIVE, f"vector({promql.number(slo.objective)})", ((LABEL_SLO, slo.id),))
-    return (objective, *(_threshold(slo, tier) for tier in derive_tiers(slo)))
+    return (objective, *(_threshold(slo, tier) for tier in derive_tiers(slo, others)))
 
 
 def _threshold(slo: Slo, tier: Tier) -> RecordingRule:

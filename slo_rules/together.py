@@ -25,7 +25,7 @@ def check_together(slos: tuple[Slo, ...]) -> dict[SloId, Slo]:
         by_id[slo.id] = slo
     for slo in slos:
         check_parts(slo, by_id)
-        _check_parents(slo, by_id)
+        check_parents(slo, by_id)
     return by_id
 
 
@@ -49,15 +49,23 @@ def check_parts(slo: Slo, others: Mapping[SloId, Slo]) -> None:
         )
 
 
-def slice_s_of(slo: Slo, others: Mapping[SloId, Slo]) -> int | None:
-    """Length of the slices that `slo` counts, its own or its parts'; None when it counts events."""
-    if isinstance(slo.indicator, Composite):
-        first = others[slo.indicator.parts[0].slo]
-        return first.slices.seconds if first.slices else None
-    return slo.slices.seconds if slo.slices else None
+def members(slo: Slo, others: Mapping[SloId, Slo]) -> tuple[Slo, ...]:
+    """The SLOs whose series `slo` counts: itself, or those of its parts that are among `others`."""
+    if not isinstance(slo.indicator, Composite):
+        return (slo,)
+    return tuple(others[part.slo] for part in slo.indicator.parts if part.slo in others)
 
 
-def _check_parents(slo: Slo, others: Mapping[SloId, Slo]) -> None:
+def ancestors(slo: Slo, others: Mapping[SloId, Slo]) -> tuple[SloId, ...]:
+    """What `slo` depends on, and what that depends on, nearest first; `others` have been checked."""
+    found: list[SloId] = []
+    while slo.depends_on is not None:
+        found.append(slo.depends_on)
+        slo = others[slo.depends_on]
+    return tuple(found)
+
+
+def check_parents(slo: Slo, others: Mapping[SloId, Slo]) -> None:
     """Raise unless the chain of `depends_on` ends."""
     seen, at = [slo.id], slo
     while at.depends_on is not None:
