@@ -1,17 +1,21 @@
-"""SLO files → SLOs: reads text, hands each document to `openslo`, and says which file and document is at fault."""
+"""SLO files → SLOs: reads text under bounds, and says which file and document is at fault.
 
+Files are read as one set: an SLI in one serves an SLO in another, and one fault anywhere gives no SLO at all.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from slo_rules.errors import SloError
 from slo_rules.model import Slo
-from slo_rules.openslo import located, parse_document
-from slo_rules.tiers import derive_tiers
+from slo_rules.openslo import DocumentSet, parse_set
+from slo_rules.openslo_faults import Attempts
+from slo_rules.openslo_yaml import TEXT_BYTES_MAX, decode
 
-FILE_BYTES_MAX = 1_048_576
-"""A thousand documents with long descriptions; more is not a file of SLOs."""
+FILE_BYTES_MAX = TEXT_BYTES_MAX
+FILES_MAX = 2_000
+"""As many as SLOs, and some for what they share."""
 OBJECTIVES = Path(__file__).parent / "objectives"
 """The objectives that ship with the product."""
 
@@ -23,30 +27,25 @@ def default_paths() -> tuple[Path, ...]:
 
 def load_files(paths: Iterable[Path]) -> tuple[Slo, ...]:
     """Every SLO of every file, in order; `SloError.field` reads `file.yaml[1].spec.objectives[0].target`."""
-    return tuple(slo for path in paths for slo in load_documents(_read(path), source=path.name))
+    return load_set(paths).slos
+
+
+def load_set(paths: Iterable[Path]) -> DocumentSet:
+    """The same with what was not used; several faults come as one `SloFaults`."""
+    files = tuple(paths)
+    if len(files) > FILES_MAX:
+        raise SloError("files", f"{len(files)} are more than {FILES_MAX}", "load them in several sets")
+    names = Counter(path.name for path in files)
+    attempts = Attempts()
+    texts = [(path.name if names[path.name] == 1 else str(path), attempts.make(_read, path)) for path in files]
+    decoded = [attempts.make(decode, text, source) for source, text in texts if text is not None]
+    attempts.finish()  # what an unreadable file defines would be missed by the others: first things first
+    return parse_set(document for documents in decoded for document in documents or ())
 
 
 def load_documents(text: str, *, source: str) -> tuple[Slo, ...]:
-    """Every document of a YAML text. An SLO that could not be compiled is refused here, where its author reads it."""
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise SloError(
-            source, f"not valid YAML: {_one_line(error)}", "check the indentation around that line"
-        ) from error
-    if not documents:
-        raise SloError(source, "holds no document", "write at least one SLO")
-    return tuple(_parse(document, where=f"{source}[{index}]") for index, document in enumerate(documents))
-
-
-def _parse(document: object, *, where: str) -> Slo:
-    try:
-        slo = parse_document(document)
-        derive_tiers(slo)
-    except SloError as error:
-        fault = located(error)
-        raise SloError(f"{where}.{fault.field}", fault.problem, fault.fix) from error
-    return slo
+    """Every SLO of a YAML text. An SLO that could not be compiled is refused here, where its author reads it."""
+    return parse_set(decode(text, source)).slos
 
 
 def _read(path: Path) -> str:
@@ -57,7 +56,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SloError(str(path), "cannot be read", "name a readable UTF-8 file") from error
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())

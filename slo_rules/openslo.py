@@ -1,160 +1,123 @@
-"""OpenSLO v1 documents, the part of them that we can keep: one rolling window, one objective, requests counted.
+"""OpenSLO v1 documents → SLOs: all kinds of a set together, every document checked, all faults at once.
 
-Accepted, everything else is refused with its path::
+An SLO says what is good in exactly one of three ways: an `indicator` (or `indicatorRef` to an SLI of the set) that names series
+of Prometheus, the annotation `trimtab/threshold` for the exact counters of our own replicas, or `trimtab/parts` for a composite
+of other SLOs. `docs/slos.md` is the reference of every field.
 
-    apiVersion: openslo/v1
-    kind: SLO
-    metadata:
-      name: speech-latency                  # lower case, digits and dashes
-      displayName: Speech latency           # for people; not used
-      annotations:
-        trimtab/threshold: 200ms            # a request is good when it takes at most this
-        trimtab/sli: total                  # or first_audio; default total
-        trimtab/page-within: 8m             # time to page when everything is bad; default 8m
-        trimtab/owner: speech team
-    spec:
-      description: At least 95 % of requests …
-      service: speech                       # for people; not used
-      budgetingMethod: Occurrences          # events are counted; the default here
-      timeWindow: [{duration: 30d, isRolling: true}]
-      objectives: [{displayName: fast enough, target: 0.95}]
-
-There is no `indicator`: replicas count good and bad events themselves, against the threshold in the annotation.
+Promises: a set with one fault gives no SLO at all; a fault names the path inside its document and what to write instead;
+what is accepted without being used is told as a notice. Whether SLOs agree with each other is `together`'s part.
 """
 
-import re
-from decimal import Decimal
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from contracts.vocabulary import SliKind, SloId
+from contracts.vocabulary import SloId
 from slo_rules.errors import SloError
-from slo_rules.indicators import ExactCounters
-from slo_rules.model import PAGE_WITHIN_S_DEFAULT, Slo
-from slo_rules.windows import WINDOW_S_DEFAULT, RollingWindow
+from slo_rules.model import Slo
+from slo_rules.openslo_alerting import Notice, condition_notice, policy_notices, target_notice
+from slo_rules.openslo_faults import Attempts, shape_of
+from slo_rules.openslo_schema import (
+    KINDS,
+    NAME_PATTERN,
+    TEXT_CHARS_MAX,
+    ConditionDocument,
+    DataSourceDocument,
+    Document,
+    PolicyDocument,
+    SliDocument,
+    SloDocument,
+    TargetDocument,
+)
+from slo_rules.openslo_slo import Known, notices_of, slo_of
+from slo_rules.openslo_sources import source_of
+from slo_rules.openslo_yaml import Decoded, join
 
-THRESHOLD = "trimtab/threshold"
-SLI = "trimtab/sli"
-PAGE_WITHIN = "trimtab/page-within"
-OWNER = "trimtab/owner"
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-"""A DNS label, as OpenSLO asks: safe in metrics, URLs and file names."""
-TEXT_CHARS_MAX = 1_000
-"""A description is read on a pager."""
-_DURATION = re.compile(r"^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d|w)$")
-_UNIT_S = {
-    "ms": Decimal("0.001"),
-    "s": Decimal(1),
-    "m": Decimal(60),
-    "h": Decimal(3_600),
-    "d": Decimal(86_400),
-    "w": Decimal(604_800),
-}
-_PATHS = {
-    "id": "metadata.name",
-    "objective": "spec.objectives[0].target",
-    "threshold_s": f"metadata.annotations[{THRESHOLD}]",
-    "window_s": "spec.timeWindow[0].duration",
-    "page_within_s": f"metadata.annotations[{PAGE_WITHIN}]",
-}
-"""Where a field of `Slo` stands in the document."""
+__all__ = ["NAME_PATTERN", "TEXT_CHARS_MAX", "DocumentSet", "Notice", "parse_document", "parse_set"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+@dataclass(frozen=True, slots=True)
+class DocumentSet:
+    """What a set of documents says."""
+
+    slos: tuple[Slo, ...]
+    """In the order of their documents."""
+    places: Mapping[SloId, str]
+    """Where each stands, e.g. `slos.yaml[2]`."""
+    notices: tuple[Notice, ...]
+    """What is accepted and not used."""
 
 
-class _Annotations(_Part):
-    threshold: Annotated[str, Field(alias=THRESHOLD)]
-    sli: Annotated[SliKind, Field(alias=SLI)] = SliKind.TOTAL
-    page_within: Annotated[str | None, Field(alias=PAGE_WITHIN)] = None
-    owner: Annotated[str, Field(alias=OWNER, max_length=TEXT_CHARS_MAX)] = ""
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A document that has its kind's shape."""
 
-
-class _Metadata(_Part):
-    name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    displayName: str = ""  # noqa: N815  # OpenSLO's spelling
-    annotations: _Annotations
-
-
-class _TimeWindow(_Part):
-    duration: str
-    isRolling: Literal[True]  # noqa: N815  # OpenSLO's spelling
-
-
-class _Objective(_Part):
-    displayName: str = ""  # noqa: N815  # OpenSLO's spelling
-    target: Annotated[float, Field(strict=True)]
-
-
-class _Spec(_Part):
-    description: Annotated[str, Field(max_length=TEXT_CHARS_MAX)] = ""
-    service: str = ""
-    budgetingMethod: Literal["Occurrences"] = "Occurrences"  # noqa: N815  # OpenSLO's spelling
-    timeWindow: Annotated[tuple[_TimeWindow, ...], Field(max_length=1)] = ()  # noqa: N815  # OpenSLO's spelling
-    objectives: Annotated[tuple[_Objective, ...], Field(min_length=1, max_length=1)]
-
-
-class _Document(_Part):
-    apiVersion: Literal["openslo/v1"]  # noqa: N815  # OpenSLO's spelling
-    kind: Literal["SLO"]
-    metadata: _Metadata
-    spec: _Spec
+    where: str
+    shape: Document
 
 
 def parse_document(raw: object) -> Slo:
-    """One decoded document → `Slo`; `SloError` whose `field` is a path inside the document."""
-    try:
-        document = _Document.model_validate(raw)
-    except ValidationError as error:
-        raise _first_fault(error) from error
-    notes, window = document.metadata.annotations, document.spec.timeWindow
-    threshold_s = duration_s(notes.threshold, path=_PATHS["threshold_s"])
-    window_s = duration_s(window[0].duration, path=_PATHS["window_s"]) if window else WINDOW_S_DEFAULT
-    page_s = duration_s(notes.page_within, path=_PATHS["page_within_s"]) if notes.page_within else PAGE_WITHIN_S_DEFAULT
-    try:
-        return Slo(
-            id=SloId(document.metadata.name),
-            objective=document.spec.objectives[0].target,
-            indicator=ExactCounters(float(threshold_s), notes.sli),
-            window=RollingWindow(int(window_s)),
-            page_within_s=float(page_s),
-            description=document.spec.description,
-            owner=notes.owner,
-        )
-    except SloError as error:
-        raise located(error) from error
+    """One decoded document that is an SLO and needs no other; `SloError` whose `field` is a path inside it."""
+    slos = parse_set((Decoded("", raw),)).slos
+    if len(slos) != 1:
+        raise SloError("kind", "is not SLO", "send one SLO")
+    return slos[0]
 
 
-def located(error: SloError) -> SloError:
-    """The same fault, said about the document instead of about `Slo`."""
-    return SloError(_PATHS.get(error.field, error.field), error.problem, error.fix)
+def parse_set(documents: Iterable[Decoded]) -> DocumentSet:
+    """Every SLO of the documents, or `SloError`, which is `SloFaults` when there are several."""
+    attempts = Attempts()
+    shaped = [found for document in documents if (found := attempts.make(_shaped, document)) is not None]
+    known = _known(shaped, attempts)
+    notices = [note for found in shaped for note in attempts.make(_notices, found, known) or ()]
+    slos: dict[SloId, tuple[str, Slo]] = {}
+    for found in shaped:
+        if isinstance(found.shape, SloDocument):
+            slo = attempts.make(slo_of, found.shape, found.where, known)
+            slos.update({slo.id: (found.where, slo)} if slo is not None else {})
+    attempts.finish()
+    return DocumentSet(
+        slos=tuple(slo for _, slo in slos.values()),
+        places={slo: where for slo, (where, _) in slos.items()},
+        notices=tuple(notices),
+    )
 
 
-def duration_s(text: str, *, path: str) -> Decimal:
-    """`200ms` → 0.2, `30d` → 2592000, exactly; `SloError` at `path` for anything else, months and years included."""
-    match = _DURATION.match(text)
-    if match is None:
-        raise SloError(path, f"{text!r} is not a duration", "write a number and one of ms, s, m, h, d, w, e.g. 200ms")
-    return Decimal(match[1]) * _UNIT_S[match[2]]
+def _shaped(document: Decoded) -> _Placed:
+    return _Placed(document.where, shape_of(document.value, document.where))
 
 
-def _first_fault(error: ValidationError) -> SloError:
-    """One fault at a time: the first usually explains the rest."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    if fault["type"] == "extra_forbidden":
-        return SloError(_path(fault["loc"]), "is not supported", "remove it; `slo_rules/openslo.py` lists what is")
-    fix = "add it" if fault["type"] == "missing" else "compare with slo_rules/objectives/speech-latency.yaml"
-    return SloError(_path(fault["loc"]), fault["msg"], fix)
+def _known(shaped: list[_Placed], attempts: Attempts) -> Known:
+    """Names by kind, data sources and indicators, so that documents may refer to later ones; a name twice is a fault."""
+    names: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    for found in shaped:
+        kind, name = found.shape.kind, found.shape.metadata.name
+        if name in names[kind]:
+            problem = f"another {kind} of the set is called {name}"
+            attempts.note(SloError(join(found.where, "metadata.name"), problem, "rename one of them"))
+        names[kind].add(name)
+    types = {f.shape.metadata.name: f.shape.spec.type for f in shaped if isinstance(f.shape, DataSourceDocument)}
+    slis = [(f.where, f.shape) for f in shaped if isinstance(f.shape, SliDocument)]
+    sources = {sli.metadata.name: attempts.make(source_of, sli.spec, join(where, "spec"), types) for where, sli in slis}
+    return Known(names, types, {name: source for name, source in sources.items() if source is not None})
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """`("spec", "objectives", 0, "target")` → `spec.objectives[0].target`."""
-    path = ""
-    for part in location:
-        if isinstance(part, int) or "/" in part:
-            path += f"[{part}]"
-        else:
-            path += f".{part}" if path else part
-    return path or "document"
+def _notices(found: _Placed, known: Known) -> tuple[Notice, ...]:
+    """What a document says without effect; `SloError` where it says something that is none."""
+    shape, spec = found.shape, join(found.where, "spec")
+    labels = Notice(join(found.where, "metadata.labels"), "not used: series carry the SLO's name and region only")
+    notices = [labels] if shape.metadata.labels else []
+    match shape:
+        case SloDocument():
+            notices.extend(notices_of(shape, found.where, known))
+        case DataSourceDocument() if shape.spec.connectionDetails is not None:
+            text = "not used: the Prometheus that loads the rules is the one that is read"
+            notices.append(Notice(f"{spec}.connectionDetails", text))
+        case ConditionDocument():
+            notices.append(condition_notice(shape.spec.condition, f"{spec}.condition"))
+        case TargetDocument():
+            notices.append(target_notice(spec))
+        case PolicyDocument():
+            notices.extend(policy_notices(shape.spec, spec, known.names))
+        case _:
+            pass
+    return tuple(notices)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from contracts.vocabulary import SliKind
-from slo_rules.errors import SloError
+from slo_rules.errors import SloError, SloFaults
 from slo_rules.indicators import ExactCounters
 from slo_rules.load import FILE_BYTES_MAX, default_paths, load_documents, load_files
 
@@ -58,22 +58,22 @@ def test_a_threshold_is_exact(text, seconds):
 @pytest.mark.parametrize(
     ("changes", "path", "fix"),
     [
-        ({"apiVersion": "openslo/v1alpha"}, "apiVersion", "compare"),
-        ({"kind": "SLI"}, "kind", "compare"),
-        ({"metadata.name": "Speech Latency"}, "metadata.name", "compare"),
-        ({"metadata.labels": {"a": "b"}}, "metadata.labels", "remove it"),
-        ({"metadata.annotations": {}}, "metadata.annotations[trimtab/threshold]", "add it"),
+        ({"apiVersion": "openslo/v1alpha"}, "apiVersion", "openslo/v1"),
+        ({"kind": "slo"}, "kind", "write one of SLO"),
+        ({"metadata.name": "Speech Latency"}, "metadata.name", "lower case"),
+        ({"metadata.anotations": {"a": "b"}}, "metadata.anotations", "did you mean annotations"),
+        ({"metadata.annotations": {}}, "spec.indicator", "trimtab/threshold"),
         ({"metadata.annotations": {"trimtab/threshold": "fast"}}, "metadata.annotations[trimtab/threshold]", "200ms"),
         ({"metadata.annotations": {"trimtab/threshold": "2h"}}, "metadata.annotations[trimtab/threshold]", "seconds"),
-        ({"spec.indicator": {}}, "spec.indicator", "remove it"),
-        ({"spec.objectives": []}, "spec.objectives", "compare"),
+        ({"metadata.annotations": {"trimtab/threshold": 2}}, "metadata.annotations[trimtab/threshold]", "quotes"),
+        ({"spec.objectives": []}, "spec.objectives", "one objective"),
         ({"spec.objectives.0.target": 95.0}, "spec.objectives[0].target", "ratio"),
-        ({"spec.objectives.0.target": "0.95"}, "spec.objectives[0].target", "compare"),
-        ({"spec.objectives.0.targetPercent": 95}, "spec.objectives[0].targetPercent", "remove it"),
-        ({"spec.budgetingMethod": "Timeslices"}, "spec.budgetingMethod", "compare"),
-        ({"spec.timeWindow.0.duration": "1M"}, "spec.timeWindow[0].duration", "ms, s, m, h, d, w"),
+        ({"spec.objectives.0.target": "0.95"}, "spec.objectives[0].target", "ratio"),
+        ({"spec.objectives.0.targetPercent": 95}, "spec.objectives[0].targetPercent", "keep one"),
+        ({"spec.budgetingMethod": "RatioTimeslices"}, "spec.budgetingMethod", "mean of ratios"),
+        ({"spec.timeWindow.0.duration": "1M"}, "spec.timeWindow[0].duration", "calendar"),
         ({"spec.timeWindow.0.duration": "1m"}, "spec.timeWindow[0].duration", "seconds"),
-        ({"spec.timeWindow.0.isRolling": False}, "spec.timeWindow[0].isRolling", "compare"),
+        ({"spec.timeWindow.0.isRolling": False}, "spec.timeWindow[0].isRolling", "calendar"),
         ({"spec.timeWindow.0.duration": "1h"}, "metadata.annotations[trimtab/page-within]", "360"),
     ],
 )
@@ -84,10 +84,35 @@ def test_a_refusal_names_the_place_and_the_fix(changes, path, fix):
     assert fix in caught.value.fix
 
 
-@pytest.mark.parametrize(("text", "problem"), [("", "no document"), ("a: [", "not valid YAML"), ("- 1", "dictionary")])
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "no document"), ("a: [", "not valid YAML"), ("- 1", "not a mapping")]
+)
 def test_text_that_is_no_document_is_refused(text, problem):
     with pytest.raises(SloError, match=problem):
         load_documents(text, source="slos.yaml")
+
+
+def test_all_faults_of_all_files_are_told_at_once(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(yaml.safe_dump(document(**{"spec.objectives.0.target": 95, "metadata.name": "Speech"})))
+    second.write_text(yaml.safe_dump(document(**{"spec.timeWindow.0.duration": "1M"})))
+    with pytest.raises(SloFaults) as caught:
+        load_files([first, second])
+    assert [fault.field for fault in caught.value.faults] == [
+        "first.yaml[0].metadata.name",
+        "second.yaml[0].spec.timeWindow[0].duration",
+    ]
+    assert str(caught.value).splitlines() == [str(fault) for fault in caught.value.faults]
+
+
+def test_files_are_one_set_and_those_with_the_same_name_are_told_apart(tmp_path):
+    paths = [tmp_path / folder / "slos.yaml" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(yaml.safe_dump(document()))
+    with pytest.raises(SloError, match="another SLO of the set is called speech") as caught:
+        load_files(paths)
+    assert caught.value.field == f"{paths[1]}[0].metadata.name"
 
 
 def test_a_file_that_cannot_be_read_or_is_too_large_is_refused(tmp_path):
