@@ -29,6 +29,7 @@ from contracts.metric_names import (
     LABEL_SLO,
 )
 from contracts.vocabulary import SloId
+from slo_rules.budget_left import budget_left
 from slo_rules.done_so_far import done_so_far
 from slo_rules.rule_file import Labels
 
@@ -72,9 +73,9 @@ def literal(text: str) -> str:
 
 
 def annotate(alert: str, *, summary: str, description: str, slo: SloId | None = None) -> Labels:
-    """The four annotations every alert carries. With `slo` the dashboard is that SLO's, in the alert's region, and a fifth tells
-    what was done there so far."""
-    told = (done_so_far(about_slo=True),) if slo is not None else ()
+    """The four annotations every alert carries. With `slo` the dashboard is that SLO's, in the alert's region, and two more tell
+    what is left of its budget and what was done there so far."""
+    told = (budget_left(), done_so_far(about_slo=True)) if slo is not None else ()
     return (
         ("summary", summary),
         ("description", description),
