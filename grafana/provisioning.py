@@ -1,10 +1,10 @@
-"""Two files that make a fresh Grafana show our dashboard without a click: its data source and where dashboards lie."""
+"""Two files that make a fresh Grafana show our dashboards without a click: its data source and where dashboards lie."""
 
 from dataclasses import dataclass
 
 import yaml
 
-from grafana.dashboard import DATASOURCE_UID
+from grafana.render import DATASOURCE_NAME, DATASOURCE_UID
 
 HEADER = "# Rendered by `python -m grafana render`: edit grafana/provisioning.py instead.\n"
 SCRAPE_INTERVAL = "5s"
@@ -24,7 +24,7 @@ class GrafanaSettings:
 def render_datasources(settings: GrafanaSettings) -> str:
     """`provisioning/datasources/trimtab.yml`."""
     source = {
-        "name": "Trimtab Prometheus",
+        "name": DATASOURCE_NAME,
         "uid": DATASOURCE_UID,
         "type": "prometheus",
         "access": "proxy",
@@ -40,6 +40,7 @@ def render_providers(settings: GrafanaSettings) -> str:
     """`provisioning/dashboards/trimtab.yml`."""
     provider = {
         "name": "trimtab",
+        "folder": "Trimtab",
         "type": "file",
         "allowUiUpdates": False,
         "updateIntervalSeconds": RELOAD_S,

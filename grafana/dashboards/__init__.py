@@ -1,0 +1,1 @@
+"""One module per dashboard: what it shows, from its question down to the details."""
