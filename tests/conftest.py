@@ -80,8 +80,12 @@ OPTIONAL_ON_CI = {"gpu"}
 """CI machines have no GPU; everything else they must have."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, what shares something stays on one of them: the engine, the processors, a file's fixtures."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """With several workers, what shares something stays on one of them: the engine, the processors, a file's fixtures.
+
+    A wrapper, because the groups must be there before the distributing plugin looks for them.
+    """
     for item in items:
         if any(item.get_closest_marker(marker) for marker in ("docker", "compose")):
             group = "engine"
@@ -90,6 +94,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             group = item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+    return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -154,6 +154,10 @@ class Host:
         """Process that answers on the slot's port now; None when none does."""
         return self.fault(slot)
 
+    def serving_pid(self, slot: int) -> int:
+        """The same, once there is one: a busy machine answers late."""
+        return self.pid_after(slot, None, within_s=10)
+
     def fault(self, slot: int, **attributes: object) -> int | None:
         try:
             url = f"http://127.0.0.1:{self.port_base + slot}/fault"
@@ -163,10 +167,15 @@ class Host:
 
     def pid_after(self, slot: int, former: int | None, *, within_s: float) -> int:
         """Wait for the successor of process `former`."""
-        self.wait_until(lambda: self.pid(slot) not in {None, former}, within_s=within_s, what="a successor answers")
-        pid = self.pid(slot)
-        assert pid is not None
-        return pid
+        seen: list[int | None] = []
+
+        def succeeded() -> bool:
+            seen.append(self.pid(slot))
+            return seen[-1] not in {None, former}
+
+        self.wait_until(succeeded, within_s=within_s, what="a successor answers")
+        assert seen[-1] is not None
+        return seen[-1]
 
     def reflexes(self, kind: ReflexKind) -> list:
         return [reflex for reflex in self.controller.requests[-1].report.reflexes if reflex.kind is kind]

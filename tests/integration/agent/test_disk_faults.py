@@ -63,16 +63,16 @@ def heals(host) -> None:
 
 
 def is_refused(host, key: str, reason: RefusalReason) -> bool:
-    before = host.pid(0)
+    before = host.serving_pid(0)
     receipt = host.receipt(host.controller.offer(key, OrderKind.RESTART, FIRST, host.generation(0)))
-    assert host.pid(0) == before
+    assert host.serving_pid(0) == before
     return (receipt.status, receipt.refusal, receipt.executions) == (ReceiptStatus.REFUSED, reason, 0)
 
 
 def is_executed(host, key: str) -> bool:
-    before = host.pid(0)
+    before = host.serving_pid(0)
     receipt = host.receipt(host.controller.offer(key, OrderKind.RESTART, FIRST, host.generation(0)))
-    return receipt.status is ReceiptStatus.DONE and host.pid(0) != before
+    return receipt.status is ReceiptStatus.DONE and host.serving_pid(0) != before
 
 
 @pytest.mark.root

@@ -280,9 +280,10 @@ async def test_acknowledgements_of_forgotten_receipts_are_forgotten_too(opened):
     for number in range(RECEIPTS_MAX + 20):
         await journal.record(REFUSED.model_copy(update={"key": OrderKey(f"k{number}")}))
         journal.acknowledge([OrderKey(f"k{number}")])
+    await journal.record(DONE)  # written in order: what was confirmed before is on disk now
     again = opened()
-    assert again._memory.acknowledged == again._memory.receipts.keys()
-    assert len(again._memory.receipts) == RECEIPTS_MAX
+    assert again._memory.acknowledged == again._memory.receipts.keys() - {KEY}
+    assert len(again._memory.acknowledged) == RECEIPTS_MAX
 
 
 # ── the keeper ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -303,7 +304,8 @@ async def test_the_keeper_says_so_mends_with_pauses_and_takes_it_back(opened, di
     running = asyncio.ensure_future(keeper.run())
     await wait_until_async(lambda: clock.monotonic_s() > 600.0, within_s=20, what="ten minutes of a full disk")
     assert all(parts == [JOURNAL] for parts in said)
-    assert 600.0 / 30.0 / 2 < len(attempts) < 600.0 / 5.0
+    in_time = [at_s for at_s in attempts if at_s <= 600.0]  # the clock runs on until it is looked at
+    assert 600.0 / 30.0 / 2 < len(in_time) < 600.0 / 5.0
     disk.free()
     await wait_until_async(lambda: said[-1] == [], within_s=20, what="the keeper takes it back")
     running.cancel()
