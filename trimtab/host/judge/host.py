@@ -86,7 +86,7 @@ def _judge_gpu(gpu: GpuFacts) -> Finding | None:
     if not gpu.trouble:
         return None
     evidence = f"GPU {gpu.index} ({gpu.uuid or 'no UUID'}): {gpu.trouble}"
-    return warning("gpus", evidence, "docs/runbooks/conditions/gpu-unfit.md; the others are not affected")
+    return warning("gpus", evidence, "docs/runbooks/GpuUnfit.md; the others are not affected")
 
 
 def _judge_persistence(gpus: Sequence[GpuFacts]) -> list[Finding]:
