@@ -4,7 +4,6 @@
 """
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -14,34 +13,23 @@ import alerts.__main__ as alerts_command
 import grafana.__main__ as grafana_command
 import slo_rules.__main__ as rules_command
 import trimtab.host.__main__ as host_command
-from alerts.config import render_config
+from alerts.config import rendered_files as alertmanager_files
 from contracts import metric_names
 from slo_rules.compiler import compile_slos
 from slo_rules.load import default_paths, load_files
 from slo_rules.render import render_rules
+from tests.metric_reader import KNOWN, metrics_in
 from trimtab.host.artefacts import golden_files
-
-BUILT_IN = {"up", "ALERTS"}
-"""Written by Prometheus itself."""
-NOT_METRICS = {
-    *("sum", "rate", "increase", "by", "and", "or", "absent", "count", "max", "vector", "sqrt", "clamp_min"),
-    *("sum_over_time", "histogram_quantile"),
-}
-NAMES = {
-    value
-    for name, value in vars(metric_names).items()
-    if isinstance(value, str) and not name.startswith(("_", "LABEL_", "JOB_", "ALERT_"))
-}
-KNOWN = NAMES | BUILT_IN | {f"{name}{suffix}" for name in NAMES for suffix in ("_bucket", "_sum", "_count")}
 
 
 def generated() -> dict[Path, str]:
     """Every generated file and what the code would write today."""
     rules = compile_slos(load_files(default_paths()), rules_command.GOLDEN_REGIONS)
+    notifications = alertmanager_files(alerts_command.golden_settings())
     dashboards = grafana_command.rendered_files(grafana_command.GOLDEN_SETTINGS)
     return {
         rules_command.GOLDEN: render_rules(rules),
-        alerts_command.GOLDEN: render_config(alerts_command.GOLDEN_SETTINGS),
+        **{alerts_command.GOLDEN / name: text for name, text in notifications.items()},
         **{grafana_command.GOLDEN / name: text for name, text in dashboards.items()},
         **{host_command.GOLDEN / name: text for name, text in golden_files().items()},
     }
@@ -54,23 +42,17 @@ def test_a_generated_file_is_what_the_code_writes(path):
 
 def expressions() -> list[str]:
     rules = yaml.safe_load(rules_command.GOLDEN.read_text())
-    dashboard = json.loads((grafana_command.GOLDEN / "fleet.json").read_text())
-    panels = [panel for row in dashboard["panels"] for panel in (row, *(row.get("panels") or ()))]
+    pages = [json.loads(path.read_text()) for path in grafana_command.GOLDEN.glob("*.json")]
+    panels = [panel for page in pages for row in page["panels"] for panel in (row, *(row.get("panels") or ()))]
     return [
         *(rule["expr"] for group in rules["groups"] for rule in group["rules"]),
         *(target["expr"] for panel in panels for target in panel.get("targets") or ()),
     ]
 
 
-def metrics_in(expression: str) -> set[str]:
-    """Identifiers left once strings, selectors, ranges and `by (…)` are taken away."""
-    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", expression)
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\bby \([^)]*\)", "", bare)
-    return set(re.findall(r"[A-Za-z_:][\w:]*", bare)) - NOT_METRICS
-
-
 def test_the_reader_of_expressions_sees_metric_names_only():
     assert metrics_in('sum by (a, b) (rate(x_total{c="d{e}"}[5m])) / (y:z:inc1m > 0)') == {"x_total", "y:z:inc1m"}
+    assert metrics_in("max(a) == 1 unless on (h, r) (b == 0) or label_replace(c, d)") == {"a", "b", "c", "d"}
 
 
 def test_rules_and_dashboards_use_no_name_that_contracts_does_not_know():

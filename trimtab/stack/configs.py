@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from alerts.config import AlertmanagerSettings, render_config
+from alerts.config import rendered_files
+from alerts.settings import AlertmanagerSettings, ControllerWebhook
 from contracts.metric_names import JOB_AGENTS, JOB_CONTROLLER, JOB_ENVOY, JOB_PROMETHEUS, JOB_REPLICAS
 from controller.drivers.envoy_bootstrap import GatewaySettings, render_bootstrap
 from trimtab.stack.settings import Layout, RegionLayout
@@ -50,10 +51,13 @@ def prometheus_config(layout: Layout) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def alertmanager_config(layout: Layout, token_file: Path) -> str:
-    """alertmanager.yml: everything goes to the controller's webhook, as a signal."""
-    webhook_url = f"{layout.controller.url}/api/v1/alerts"
-    return render_config(AlertmanagerSettings(webhook_url=webhook_url, webhook_token_file=str(token_file)))
+def alertmanager_files(layout: Layout, token_file: Path) -> Mapping[str, str]:
+    """alertmanager.yml and its templates: everything goes to the controller's webhook, as a signal.
+
+    Nobody is paged on a try-out, and its links lead to the expression in its own Prometheus: there is no Grafana in it.
+    """
+    webhook = ControllerWebhook(url=f"{layout.controller.url}/api/v1/alerts", token_file=str(token_file))
+    return rendered_files(AlertmanagerSettings(webhook))
 
 
 def envoy_bootstrap(layout: Layout, region: RegionLayout) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from trimtab.stack.blueprint import Blueprint
-from trimtab.stack.configs import alertmanager_config, envoy_bootstrap, prometheus_config
+from trimtab.stack.configs import alertmanager_files, envoy_bootstrap, prometheus_config
 from trimtab.stack.model import ProcessPlan, ReadyHttp, ReadyTcp, RenderedFile
 from trimtab.stack.settings import RegionLayout
 
@@ -43,12 +43,12 @@ def alertmanager(blueprint: Blueprint) -> ProcessPlan:
     """Pages people; the loop heals without it."""
     listener = blueprint.layout.alertmanager
     directory = blueprint.layout.home / "alertmanager"
-    config = directory / "alertmanager.yml"
     token = directory / "webhook.token"
     options = {
-        "config.file": str(config),
+        "config.file": str(directory / "alertmanager.yml"),
         "storage.path": str(directory / "data"),
         "web.listen-address": f"{listener.address}:{listener.port}",
+        "web.external-url": listener.url,  # what notifications link to; the default is this machine's name
         "cluster.listen-address": "",  # alone: no gossip port
     }
     return ProcessPlan(
@@ -59,7 +59,10 @@ def alertmanager(blueprint: Blueprint) -> ProcessPlan:
         ready=(ReadyHttp(f"{listener.url}/-/ready"),),
         env=blueprint.env(),
         files=(
-            RenderedFile(config, alertmanager_config(blueprint.layout, token)),
+            *(
+                RenderedFile(directory / name, text)
+                for name, text in alertmanager_files(blueprint.layout, token).items()
+            ),
             RenderedFile(token, blueprint.tokens.operator, mode=OWNER_ONLY),
         ),
         critical=False,
@@ -76,6 +79,7 @@ def prometheus(blueprint: Blueprint) -> ProcessPlan:
         "storage.tsdb.path": str(directory / "data"),
         "storage.tsdb.retention.time": PROMETHEUS_RETENTION,
         "web.listen-address": f"{listener.address}:{listener.port}",
+        "web.external-url": listener.url,  # what alerts link to
     }
     return ProcessPlan(
         name="prometheus",
