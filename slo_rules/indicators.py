@@ -7,11 +7,13 @@ are for software that is not ours: a histogram is exact only at an edge between 
 `kind` tells the indicators apart in JSON. Selectors are PromQL instant selectors of counters, without a range.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from contracts.vocabulary import SliKind, SloId
 from slo_rules.errors import SloError
+from slo_rules.selectors import Selector, parse_selector
 
 THRESHOLD_MAX = 3_600_000.0
 """An hour in milliseconds."""
@@ -48,6 +50,7 @@ class ClassicHistogram:
 
     def __post_init__(self) -> None:
         _check_threshold(self.threshold)
+        _check_histogram(self.selector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class NativeHistogram:
 
     def __post_init__(self) -> None:
         _check_threshold(self.threshold)
+        _check_histogram(self.selector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,9 @@ class EventRatio:
     def __post_init__(self) -> None:
         if (self.bad is None) == (self.good is None):
             raise SloError("bad", "exactly one of good and bad is needed", "name the counter of one of them")
+        for field, selector in (("total", self.total), ("bad", self.bad), ("good", self.good)):
+            if selector is not None:
+                _parsed(selector, field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,12 @@ class GaugeBound:
     operator: Literal["lt", "lte", "gt", "gte"] = "lte"
     """How the gauge has to relate to the bound for a slice to be good."""
     kind: Literal["gauge_bound"] = "gauge_bound"
+
+    def __post_init__(self) -> None:
+        if len(_parsed(self.selector, "selector").metrics) > 1:
+            raise SloError("selector", "several gauges have no bound in common", "write one SLO for each")
+        if not math.isfinite(self.bound):
+            raise SloError("bound", f"a gauge cannot be held to {self.bound}", "write a number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,24 @@ class Composite:
 
 
 Indicator = ExactCounters | ClassicHistogram | NativeHistogram | EventRatio | GaugeBound | Composite
+
+
+def _parsed(selector: str, field: str) -> Selector:
+    """The series; `SloError` names the field of the indicator."""
+    try:
+        return parse_selector(selector)
+    except SloError as error:
+        raise SloError(field, error.problem, error.fix) from error
+
+
+def _check_histogram(selector: str) -> None:
+    found = _parsed(selector, "selector")
+    if len(found.metrics) > 1:
+        raise SloError("selector", "several histograms have no edges in common", "write one SLO for each")
+    if found.metrics[0].endswith(("_bucket", "_count", "_sum")):
+        raise SloError("selector", f"{found.metrics[0]} is a part of a histogram", "write its name without the suffix")
+    if any(matcher.label == "le" for matcher in found.matchers):
+        raise SloError("selector", "a condition on le selects a part of a histogram", "leave it out: threshold says it")
 
 
 def _check_threshold(threshold: float) -> None:

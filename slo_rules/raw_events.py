@@ -38,6 +38,8 @@ from slo_rules.selectors import Selector, parse_selector
 
 HA_LABELS = ("prometheus", "prometheus_replica")
 """What tells apart the servers of a pair that scrape the same targets (the Prometheus operator's external labels)."""
+METRIC_LABEL = "__metric__"
+"""Not `__name__`, which PromQL ignores when it compares labels. Names with two underscores belong to nobody's exporter."""
 GAUGE_STEP_S = 30
 """How often a gauge is looked at: the slowest scrape that rules promise to work with."""
 PART_DELAY_S = 60
@@ -159,13 +161,13 @@ def _threshold_bucket(indicator: ClassicHistogram) -> str:
 
 
 def _counted(selector: str, range_s: int) -> str:
-    """Events per minute of counters. `rate` drops the metric's name, which of several metrics has to be put back."""
+    """Events per minute of counters. `rate` drops the metric's name, so several metrics are kept apart by a label."""
     found, window = parse_selector(selector), promql.duration(range_s)
     if len(found.metrics) == 1:
         return _by_region(promql.rate(str(found), window))
     rates = (
         f"label_replace({once(promql.rate(str(replace(found, metrics=(metric,))), window))}, "
-        f'"__name__", {promql.quote(metric)}, "", "")'
+        f'"{METRIC_LABEL}", {promql.quote(metric)}, "", "")'
         for metric in found.metrics
     )
     return f"60 * {_sum_by_region(' or '.join(rates))}"

@@ -162,8 +162,10 @@ class _Judge:
 
     def check_reachable(self, tier: Tier) -> None:
         """Raise when the margin leaves no room: there are never more bad slices than slices. Events may be many."""
-        slices = Decimal(tier.long_s) / (self.slice_s or 1)
-        margin = tier.z * (tier.theta * (1 - tier.theta) * slices * self.event_max).sqrt()
+        if not self.slice_s:
+            return
+        slices = Decimal(tier.long_s) / self.slice_s
+        margin = tier.z * (tier.theta * (1 - tier.theta) * slices).sqrt()
         if tier.theta * slices + margin >= slices:
             raise SloError(
                 "objective",
