@@ -6,7 +6,7 @@ Wall time is for people and journals, monotonic time for durations. Cores receiv
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 
@@ -101,6 +101,11 @@ class ManualClock:
 def isoformat(unix_s: float) -> str:
     """`1700000000.0` → `2023-11-14T22:13:20.000Z`, for people and JSON."""
     return datetime.fromtimestamp(unix_s, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc_date(unix_s: float) -> date:
+    """The day in UTC, for what is made anew once a day or a year."""
+    return datetime.fromtimestamp(unix_s, tz=UTC).date()
 
 
 def blocking_sleep(seconds: float) -> None:

@@ -27,6 +27,7 @@ from chassis.auth import refuse_open_listener
 from chassis.clock import Clock, SystemClock
 from chassis.logs import logger
 from chassis.notify import build_notifier
+from controller.admission_office import AdmissionOffice
 from controller.api.factory import create_api
 from controller.api.parts import ApiParts
 from controller.core.policy import Policy
@@ -44,11 +45,13 @@ from controller.loop import ControlLoop
 from controller.metrics import ControllerMetrics, CountingJournal
 from controller.ports import TrafficDriver
 from controller.pulse import Pulse
+from controller.rules_keeper import RulesKeeper
 from controller.settings import ControllerSettings
 from controller.sources.agents import AgentHub
 from controller.sources.alertmanager import AlertInbox
 from controller.sources.prometheus import PrometheusSignals
-from controller.upkeep import Upkeep, forget_old_lines
+from controller.sources.prometheus_facts import PrometheusFacts
+from controller.upkeep import Upkeep, expected_regions, forget_old_lines
 
 log = logger(__name__)
 
@@ -142,7 +145,9 @@ async def _build(
         if settings.rules_file
         else None
     )
-    upkeep = Upkeep(slos=slos, story=story, thresholds=hub, rules=rules, fleet=hub, gateways=policy.gateways)
+    keeper = RulesKeeper(rules, clock, metrics.rules)
+    regions = partial(expected_regions, story, hub, policy.gateways)
+    upkeep = Upkeep(slos=slos, thresholds=hub, rules=keeper, regions=regions, clock=clock)
     parts = ApiParts(
         clock=clock,
         tokens=settings.tokens,
@@ -156,6 +161,10 @@ async def _build(
         gateways=traffic,
         status=pulse.status,
         slos_changed=wake.follow_objectives,
+        rules=lambda: keeper.state,
+        admission=AdmissionOffice(
+            facts=PrometheusFacts(url=settings.prometheus_url, client=client), regions=regions, clock=clock
+        ),
         intent_recorded=wake.tick,
         alerts_received=metrics.alerts_received,
         new_id=ids,

@@ -1,5 +1,7 @@
 """What the controller says about itself. Names come from `contracts.metric_names`; zero is exported before it is counted."""
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from contracts import metric_names as names
@@ -7,9 +9,12 @@ from controller.action_series import ACTION_LABELS, labels_of, recent
 from controller.core.actions import ActionKind, ActionRecord, Stage, Verdict
 from controller.core.fleet import TrafficIntent
 from controller.core.helplessness import Helpless
+from controller.core.narration import REFUSAL_EVIDENCE
+from controller.core.refusals import Refusal
 from controller.core.signals import Trust
 from controller.loop import LoopView
 from controller.ports import FleetSource, Journal, JournalState, Lease, LeaseHeld, TickRecord
+from controller.rules_series import RulesSeries
 
 TICK_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DECISION_KINDS = ("act", "hold", "refuse", "reflex", "advance", "verdict", "operator", "signal")
@@ -31,6 +36,9 @@ class ControllerMetrics:
             names.CONTROLLER_TICK_SECONDS, "Duration of one pass.", registry=registry, buckets=TICK_BUCKETS_S
         )
         self._decisions = Counter(names.CONTROLLER_DECISIONS_TOTAL, "Lines of the story.", kind, registry=registry)
+        self._refusals = Counter(
+            names.CONTROLLER_REFUSALS_TOTAL, "Considered and not allowed.", [names.LABEL_REASON], registry=registry
+        )
         self._actions = Counter(
             names.CONTROLLER_ACTIONS_TOTAL, "Closed actions.", [names.LABEL_KIND, "verdict"], registry=registry
         )
@@ -61,10 +69,14 @@ class ControllerMetrics:
             ACTION_LABELS,
             registry=registry,
         )
+        self.rules = RulesSeries(registry)
+        """How the objectives' rules stand in Prometheus."""
         for known in (OK, FAILED):
             self._ticks.labels(known)
         for known in DECISION_KINDS:
             self._decisions.labels(known)
+        for refusal in get_args(Refusal):
+            self._refusals.labels(refusal.__name__)
         for action in ActionKind:
             for verdict in Verdict:
                 self._actions.labels(action, verdict)
@@ -82,6 +94,8 @@ class ControllerMetrics:
         """Count what a pass put into the journal."""
         for decision in record.decisions:
             self._decisions.labels(decision.kind).inc()
+            for _name, reason in (pair for pair in decision.evidence if pair[0] == REFUSAL_EVIDENCE):
+                self._refusals.labels(reason).inc()
         for action in record.actions:
             if action.stage is Stage.CLOSED and action.verdict is not None:
                 self._actions.labels(action.action.kind, action.verdict).inc()

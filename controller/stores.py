@@ -6,11 +6,13 @@ operator may change an objective through any controller, also a standby. Every r
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from contracts.agent_api import CredentialGrant, HostReport, SyncRequest, SyncResponse
 from contracts.serving_api import SloThresholds
 from contracts.vocabulary import HostId, SloId
+from controller.admission.report import Asked, Report
 from controller.core.actions import ActionId, ActionRecord
 from controller.core.fleet import TrafficIntent
 from controller.ports import DecisionRecord, GatewayObservation, Lease, OperatorIntent, SourceDown
@@ -63,27 +65,49 @@ class SloStale:
 
 @dataclass(frozen=True, slots=True)
 class SloLimit:
-    """The set is full: every objective costs counters at every replica and rules in Prometheus."""
+    """The set is full: every objective costs rules in Prometheus, and exact ones also counters at every replica."""
 
     slos_max: int
+    of_kind: str = ""
+    """The kind of indicator of which there are that many; empty: of all kinds together."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloUnfit:
+    """It names objectives that are not there, or leads back to itself."""
+
+    field: str
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class SloNeeded:
+    """Others name it: it cannot go before they do."""
+
+    by: tuple[SloId, ...]
 
 
 class SloStore(Protocol):
-    """Objectives as operators edit them."""
+    """Objectives as operators edit them. What is stored always holds together: whatever one names is there."""
 
     def slos(self) -> SloSet:
         """All of them, by id."""
         ...
 
-    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit:
+    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit | SloUnfit:
         """Add a new one."""
         ...
 
-    def replace_slo(self, slo: Slo, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+    def replace_slo(
+        self, slo: Slo, expected: int | None, change: Change
+    ) -> StoredSlo | SloMissing | SloStale | SloLimit | SloUnfit:
         """Overwrite one; `expected` is the revision the caller saw, None to overwrite whatever is there."""
         ...
 
-    def delete_slo(self, slo: SloId, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+    def delete_slo(
+        self, slo: SloId, expected: int | None, change: Change
+    ) -> StoredSlo | SloMissing | SloStale | SloNeeded:
         """Remove one and return what was removed."""
         ...
 
@@ -371,9 +395,9 @@ class GatewayViewer(Protocol):
 # ── rules ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class RulesPublished:
-    """Prometheus runs exactly these groups."""
+    """Prometheus runs exactly this text."""
 
-    groups: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,9 +414,69 @@ class RulesUnknown:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnhealthyRule:
+    """A rule that Prometheus loaded and cannot evaluate: it records nothing, and an alert of this kind never fires."""
+
+    group: str
+    rule: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RulesSeen:
+    """What Prometheus runs of ours."""
+
+    digest: str
+    """Of the text as it was published; empty when none of our groups are loaded."""
+    revision: int | None
+    """Revision of the objectives that the text was made from; None when none are loaded."""
+    unhealthy: tuple[UnhealthyRule, ...]
+
+
 class RulePublisher(Protocol):
     """Makes compiled rules the ones that Prometheus evaluates."""
 
-    async def publish(self, rules: str) -> RulesPublished | RulesRefused | RulesUnknown:
-        """Idempotent; bounded by its own timeout."""
+    async def publish(self, rules: str, revision: int) -> RulesPublished | RulesRefused | RulesUnknown:
+        """Idempotent; bounded by its own timeout. `revision` of the objectives travels with the rules."""
+        ...
+
+    async def look(self) -> RulesSeen | RulesUnknown:
+        """What Prometheus runs now; changes nothing."""
+        ...
+
+
+class RulesStanding(StrEnum):
+    """Whether Prometheus runs what is wanted."""
+
+    IN_STEP = "in_step"
+    BEHIND = "behind"
+    """Not published yet, or Prometheus does not show it yet: tried again."""
+    REFUSED = "refused"
+    """Prometheus refused it and runs the former rules; tried again when the objectives change."""
+    UNKNOWN = "unknown"
+    """No answer: tried again."""
+    STANDBY = "standby"
+    """The leader takes care of it."""
+    NOT_OURS = "not_ours"
+    """No rules file is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesState:
+    """What became of the newest set of objectives in Prometheus, as far as this controller knows."""
+
+    state: RulesStanding
+    revision_loaded: int | None
+    """None: not known."""
+    why_not: str
+    """Empty when in step."""
+    unhealthy: tuple[UnhealthyRule, ...] = ()
+
+
+class AdmissionDesk(Protocol):
+    """Says what an objective would do, before it is created."""
+
+    async def examine(self, asked: Asked) -> Report:
+        """Ask Prometheus about it, within bounds; a Prometheus that is down is a finding. Changes nothing."""
         ...

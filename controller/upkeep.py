@@ -6,24 +6,16 @@ away, arrives a little later instead of never.
 
 import asyncio
 from collections.abc import Callable
-from typing import assert_never
 
-from chassis.clock import Clock
+from chassis.clock import Clock, utc_date
 from chassis.logs import logger
 from contracts.serving_api import SloThreshold, SloThresholds
 from contracts.vocabulary import Region
 from controller.ports import FleetSource
-from controller.stores import (
-    RulePublisher,
-    RulesPublished,
-    RulesRefused,
-    RulesUnknown,
-    SloSet,
-    SloStore,
-    Story,
-    ThresholdSink,
-)
+from controller.rules_keeper import RulesKeeper
+from controller.stores import SloSet, SloStore, Story, ThresholdSink
 from slo_rules.compiler import compile_slos
+from slo_rules.errors import SloError
 from slo_rules.render import render_rules
 
 log = logger(__name__)
@@ -36,54 +28,43 @@ class Upkeep:
         self,
         *,
         slos: SloStore,
-        story: Story,
         thresholds: ThresholdSink,
-        rules: RulePublisher | None,
-        fleet: FleetSource,
-        gateways: tuple[Region, ...],
+        rules: RulesKeeper,
+        regions: Callable[[], tuple[Region, ...]],
+        clock: Clock,
     ) -> None:
-        """`rules` is None where Prometheus' rules are not ours to write."""
+        """`regions` are those expected to report; it may block."""
         self._slos = slos
-        self._story = story
         self._thresholds = thresholds
         self._rules = rules
-        self._fleet = fleet
-        self._gateways = gateways
-        self._settled_rules = ""
-        """Text that was loaded or refused: not worth another try until it changes."""
+        self._regions = regions
+        self._clock = clock
 
     async def follow_objectives(self, *, leading: bool) -> None:
         """Hand the newest thresholds to the agents, and, as leader, the compiled rules to Prometheus."""
         found = await asyncio.to_thread(self._slos.slos)
         self._thresholds.publish_thresholds(_thresholds(found))
-        if self._rules is None or not leading:
+        if not leading:
+            self._rules.stand_by(found.revision)
             return
-        text = await asyncio.to_thread(self._compile, found)
-        if text != self._settled_rules:
-            await self._publish(self._rules, text, found.revision)
+        try:
+            text = await asyncio.to_thread(self._compile, found)
+        except SloError as error:  # it was accepted by a former version, or by one with other limits
+            log.error("objectives_not_compiled", revision=found.revision, reason=str(error))  # noqa: TRY400  # a value
+            self._rules.cannot_compile(str(error), found.revision)
+            return
+        await self._rules.follow(text, found.revision)
 
     def _compile(self, found: SloSet) -> str:
-        return render_rules(compile_slos(tuple(stored.slo for stored in found.slos), self._regions()))
+        slos = tuple(stored.slo for stored in found.slos)
+        return render_rules(compile_slos(slos, self._regions(), today=utc_date(self._clock.now_unix_s())))
 
-    def _regions(self) -> tuple[Region, ...]:
-        """Regions that are expected to report: configured, journaled or seen. One that fell silent must stay in."""
-        traffic = self._story.control().traffic
-        journaled = {share.region for share in traffic.shares} if traffic else set()
-        return tuple(sorted({*self._gateways, *self._fleet.fleet().regions, *journaled}))
 
-    async def _publish(self, rules: RulePublisher, text: str, revision: int) -> None:
-        outcome = await rules.publish(text)
-        match outcome:
-            case RulesPublished(groups=groups):
-                self._settled_rules = text
-                log.info("rules_published", revision=revision, groups=groups)
-            case RulesRefused(reason=reason):
-                self._settled_rules = text
-                log.error("rules_refused", revision=revision, reason=reason)
-            case RulesUnknown(reason=reason):
-                log.warning("rules_not_confirmed", revision=revision, reason=reason)
-            case _:
-                assert_never(outcome)
+def expected_regions(story: Story, fleet: FleetSource, gateways: tuple[Region, ...]) -> tuple[Region, ...]:
+    """Regions that are expected to report: configured, journaled or seen. One that fell silent must stay in."""
+    traffic = story.control().traffic
+    journaled = {share.region for share in traffic.shares} if traffic else set()
+    return tuple(sorted({*gateways, *fleet.fleet().regions, *journaled}))
 
 
 async def forget_old_lines(prune: Callable[[float], int], clock: Clock, keep_s: float) -> None:

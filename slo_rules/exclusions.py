@@ -24,13 +24,31 @@ def excluded(exclusions: tuple[Exclusion | WeeklyExclusion, ...], *, range_s: in
     return " or ".join(_during(exclusion, range_s, delay_s) for exclusion in exclusions)
 
 
+def is_excluded(
+    exclusions: tuple[Exclusion | WeeklyExclusion, ...], at_unix_s: int, *, range_s: int, delay_s: int = 0
+) -> bool:
+    """What `excluded` says at a moment, without a Prometheus."""
+    for exclusion in exclusions:
+        start_s, every_s, length_s = _times(exclusion)
+        since_s = at_unix_s - start_s - delay_s
+        if 0 < (since_s % every_s if every_s else since_s) < length_s + range_s:
+            return True
+    return False
+
+
 def _during(exclusion: Exclusion | WeeklyExclusion, range_s: int, delay_s: int) -> str:
     """`0 < seconds since the start < length`, as a chain of comparisons that filter."""
-    if isinstance(exclusion, Exclusion):
-        since = f"time() - {exclusion.starts_unix_s + delay_s}"
-        length_s = exclusion.ends_unix_s - exclusion.starts_unix_s
-    else:
-        days = (_DAYS.index(exclusion.weekday) - _EPOCH_DAY) % 7
-        since = f"(time() - {days * DAY_S + exclusion.starts_minute * 60 + delay_s}) % {WEEK_S}"
-        length_s = (exclusion.ends_minute - exclusion.starts_minute) * 60
+    start_s, every_s, length_s = _times(exclusion)
+    since = f"time() - {start_s + delay_s}"
+    if every_s:
+        since = f"({since}) % {every_s}"
     return f"vector({since}) > 0 < {promql.number(length_s + range_s)}"
+
+
+def _times(exclusion: Exclusion | WeeklyExclusion) -> tuple[int, int, int]:
+    """A start in Unix time, after how many seconds it comes again (0: never), and how long it lasts."""
+    if isinstance(exclusion, Exclusion):
+        return exclusion.starts_unix_s, 0, exclusion.ends_unix_s - exclusion.starts_unix_s
+    days = (_DAYS.index(exclusion.weekday) - _EPOCH_DAY) % 7
+    length_s = (exclusion.ends_minute - exclusion.starts_minute) * 60
+    return days * DAY_S + exclusion.starts_minute * 60, WEEK_S, length_s

@@ -191,27 +191,6 @@ class ActionList(Body):
     items: tuple[Action, ...]
 
 
-class Slo(Body):
-    """One objective as stored."""
-
-    id: str
-    objective: float
-    threshold_s: float
-    sli: str
-    window_s: int
-    page_within_s: float
-    description: str
-    owner: str
-    revision: int
-
-
-class SloList(Body):
-    """All objectives."""
-
-    items: tuple[Slo, ...]
-    revision: int
-
-
 class IntentReceipt(Body):
     """A wish was recorded; `repeated` when the same key had brought it before."""
 

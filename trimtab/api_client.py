@@ -20,13 +20,14 @@ from trimtab.api_bodies import (
     DecisionPage,
     Fleet,
     IntentReceipt,
-    Slo,
-    SloList,
     Status,
 )
+from trimtab.slo_bodies import Admission, Slo, SloList
 
 TIMEOUT_S = 5.0
 """The API answers from memory and one small database: five seconds mean that something is wrong."""
+CHECK_TIMEOUT_S = 70.0
+"""Per objective of a dry run: the controller gives up on Prometheus after a minute."""
 NOT_FOUND = 404
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -91,6 +92,22 @@ class ControllerApi:
         """All objectives."""
         return _parsed(SloList, await self._send("GET", "/slos"))
 
+    async def slo(self, slo: str) -> Slo:
+        """One objective."""
+        return _parsed(Slo, await self._send("GET", f"/slos/{slo}"))
+
+    async def slo_document(self, slo: str) -> str:
+        """One objective as an OpenSLO document."""
+        return (await self._send("GET", f"/slos/{slo}/openslo")).text
+
+    async def check_slos(self, documents: str, *, days: int, objectives: int) -> Admission:
+        """What the OpenSLO documents would do; nothing is stored. The answer may take a minute per objective."""
+        query: dict[str, str | int] = {"dry_run": "true", "days": days}
+        timeout_s = CHECK_TIMEOUT_S * max(objectives, 1)
+        return _parsed(
+            Admission, await self._send("POST", "/slos", query=query, document=documents, timeout_s=timeout_s)
+        )
+
     # ── asking ────────────────────────────────────────────────────────────────────────────────────────────────────────
     async def ask(self, verb: str, arguments: Mapping[str, str | float] | None = None) -> IntentReceipt:
         """Record an intent; the loop judges it."""
@@ -105,6 +122,15 @@ class ControllerApi:
             if error.status != NOT_FOUND:
                 raise
         return _parsed(Slo, await self._send("POST", "/slos", body={"id": slo, **fields}))
+
+    async def apply_slo_document(self, slo: str, document: str) -> Slo:
+        """The same from an OpenSLO document."""
+        try:
+            return _parsed(Slo, await self._send("PUT", f"/slos/{slo}", document=document))
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+        return _parsed(Slo, await self._send("POST", "/slos", document=document))
 
     async def delete_slo(self, slo: str) -> None:
         """Delete the objective."""
@@ -125,9 +151,16 @@ class ControllerApi:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, object] | None = None,
+        document: str | None = None,
+        timeout_s: float | None = None,
     ) -> httpx.Response:
+        """`body` goes as JSON, `document` as YAML; `timeout_s` when the answer may take longer than usual."""
+        headers = {} if document is None else {"Content-Type": "application/yaml"}
+        timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
         try:
-            response = await self._client.request(method, path, params=dict(query or {}), json=body)
+            response = await self._client.request(
+                method, path, params=dict(query or {}), json=body, content=document, headers=headers, timeout=timeout
+            )
         except httpx.HTTPError as error:
             msg = f"no answer from the controller at {self.url} ({type(error).__name__}). Is it up? Try `trimtab up`."
             raise ApiError(msg) from error

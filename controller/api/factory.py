@@ -1,9 +1,11 @@
 """The application: routes, limits and errors put together."""
 
+from typing import Any
+
 from fastapi import APIRouter, FastAPI
 
 from contracts.serving_api import Problem
-from controller.api import agents, alerts, fleet, intents, probes, slos, story
+from controller.api import agents, alerts, fleet, intents, probes, slo_documents, slos, story
 from controller.api.limits import BodyLimit
 from controller.api.parts import ApiParts
 from controller.api.problems import install
@@ -15,9 +17,19 @@ tells in `/api/v1/decisions` what it did and why. Errors are RFC 9457 problems t
 """
 
 
+class _Api(FastAPI):
+    """Also describes bodies that handlers read by themselves."""
+
+    def openapi(self) -> dict[str, Any]:
+        schema = super().openapi()
+        known = schema["components"]["schemas"]
+        known |= {name: model for name, model in slo_documents.schemas().items() if name not in known}
+        return schema
+
+
 def create_api(parts: ApiParts) -> FastAPI:
     """A FastAPI application over `parts`."""
-    app = FastAPI(title="Trimtab controller", version="1", description=DESCRIPTION)
+    app = _Api(title="Trimtab controller", version="1", description=DESCRIPTION)
     app.state.parts = parts
     v1 = APIRouter(prefix="/api/v1", responses={401: {"model": Problem}, 403: {"model": Problem}})
     for module in (agents, slos, intents, story, fleet, alerts):

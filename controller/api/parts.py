@@ -10,12 +10,14 @@ from chassis.auth import Role
 from chassis.clock import Clock
 from controller.ports import FleetSource
 from controller.stores import (
+    AdmissionDesk,
     AgentDesk,
     AlertReceiver,
     CredentialDesk,
     GatewayViewer,
     IntentStore,
     LoopStatus,
+    RulesState,
     SloStore,
     Story,
 )
@@ -29,6 +31,9 @@ class ApiParts:
     tokens: Mapping[Role, str]
     """Empty: the listener is on loopback, and whoever reaches it may do everything."""
     slos: SloStore
+    admission: AdmissionDesk
+    rules: Callable[[], RulesState]
+    """What became of the objectives in Prometheus."""
     intents: IntentStore
     story: Story
     fleet: FleetSource

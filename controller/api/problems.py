@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from contracts.serving_api import Problem
+from slo_rules.errors import SloError
 
 MEDIA_TYPE = "application/problem+json"
 _FIXES = {
@@ -34,6 +35,11 @@ def problem(status: int, title: str, **about: str | None) -> ProblemError:
 def not_found(what: str, name: str) -> ProblemError:
     """404 for one thing."""
     return problem(404, f"no {what} {name}", fix=f"list what there is, and check the {what}'s id")
+
+
+def unusable(error: SloError) -> ProblemError:
+    """422 for an objective that cannot be: the first fault by field, all of them in the detail."""
+    return problem(422, "not a usable objective", detail=str(error), field=error.field, fix=error.fix)
 
 
 def install(app: FastAPI) -> None:

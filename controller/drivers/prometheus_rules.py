@@ -1,28 +1,36 @@
-"""Compiled rules into Prometheus: write the file, reload, see the groups there, or put the former file back.
+"""Compiled rules into Prometheus: write the file, reload, see this very text loaded, or put the former file back.
 
 Prometheus refuses a reload as a whole and keeps what it ran before, but it would not start again with a broken file. So a
-refused file never stays.
+refused file never stays. A refusal is only ours when Prometheus takes the former file again; otherwise something else in its
+configuration is broken, which says nothing about these rules.
 """
 
 import asyncio
-from collections.abc import Mapping
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
 from chassis.clock import Clock
 from chassis.logs import logger
-from controller.stores import RulesPublished, RulesRefused, RulesUnknown
+from contracts.metric_names import LABEL_DIGEST, LABEL_REVISION, SLO_RULES_INFO
+from controller.drivers.rule_file_store import RuleFileStore
+from controller.drivers.rule_stamp import digest_of, stamped
+from controller.stores import RulesPublished, RulesRefused, RulesSeen, RulesUnknown, UnhealthyRule
 
 log = logger(__name__)
 
-TIMEOUT_S = 5.0
-"""A reload parses every rule and opens no data: seconds at worst."""
+TIMEOUT_S = 10.0
+"""A reload parses every rule and opens no data: seconds at worst, also with some thousand rules."""
 LOOKS_MAX = 20
 LOOK_S = 0.1
 """Two seconds for the groups to show up after a reload that was accepted."""
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+"""Six thousand rules with their annotations and their firing alerts are a third of it."""
+UNHEALTHY_MAX = 20
+"""One cause usually breaks many rules; twenty of them show it."""
+REASON_CHARS_MAX = 500
 
 
 class PrometheusRules:
@@ -30,78 +38,105 @@ class PrometheusRules:
 
     def __init__(self, *, url: str, path: Path, client: httpx.AsyncClient, clock: Clock) -> None:
         self._url = url.rstrip("/")
-        self._path = path
+        self._file = RuleFileStore(path)
         self._client = client
         self._clock = clock
         self._one_writer = asyncio.Lock()
 
-    async def publish(self, rules: str) -> RulesPublished | RulesRefused | RulesUnknown:
+    async def publish(self, rules: str, revision: int) -> RulesPublished | RulesRefused | RulesUnknown:
         """Make `rules` the content of the file and what Prometheus evaluates; repeating it is safe."""
-        wanted = _sizes(yaml.safe_load(rules))
+        text = stamped(rules, revision)
         async with self._one_writer:
             try:
-                former = await asyncio.to_thread(_read, self._path)
-                if former == rules and await self._loaded() == wanted:
-                    return RulesPublished(groups=len(wanted))
-                await asyncio.to_thread(_replace, self._path, rules)
-                refusal = await self._reload()
-                if refusal:
-                    return await self._roll_back(former, refusal)
-                return await self._see(wanted)
+                return await self._bring_in(text, digest_of(rules, revision))
             except OSError as error:
-                return RulesUnknown(reason=f"writing {self._path} failed: {error.strerror}")
+                return RulesUnknown(reason=f"writing {self._file.path} failed: {error.strerror}")
             except httpx.HTTPError as error:
                 return RulesUnknown(reason=f"Prometheus did not answer: {error!r}")
+
+    async def look(self) -> RulesSeen | RulesUnknown:
+        """Which text of ours Prometheus runs, and which of its rules fail."""
+        try:
+            groups = await self._groups()
+        except httpx.HTTPError as error:
+            return RulesUnknown(reason=f"Prometheus did not answer: {error!r}")
+        return groups if isinstance(groups, RulesUnknown) else _seen(groups)
+
+    async def _bring_in(self, text: str, digest: str) -> RulesPublished | RulesRefused | RulesUnknown:
+        former = await asyncio.to_thread(self._file.read)
+        if former == text and await self._runs(digest) is True:
+            await asyncio.to_thread(self._file.keep_as_good, text)
+            return RulesPublished(digest=digest)
+        if former != text:
+            await asyncio.to_thread(self._file.write, text)
+        refusal = await self._reload()
+        if refusal:
+            return await self._roll_back(former, text, refusal)
+        outcome = await self._see(digest)
+        if isinstance(outcome, RulesPublished):
+            await asyncio.to_thread(self._file.keep_as_good, text)
+        return outcome
 
     async def _reload(self) -> str:
         """Empty when accepted, otherwise Prometheus' reason."""
         answer = await self._client.post(f"{self._url}/-/reload", timeout=TIMEOUT_S)
-        return "" if answer.is_success else f"{answer.status_code}: {answer.text.strip()[:500]}"
+        return "" if answer.is_success else f"{answer.status_code}: {answer.text.strip()[:REASON_CHARS_MAX]}"
 
-    async def _roll_back(self, former: str | None, refusal: str) -> RulesRefused:
-        log.warning("rules_refused", path=str(self._path), reason=refusal)
-        await asyncio.to_thread(_restore, self._path, former)
+    async def _roll_back(self, former: str | None, text: str, refusal: str) -> RulesRefused | RulesUnknown:
+        log.warning("rules_rolled_back", path=str(self._file.path), reason=refusal)
+        await asyncio.to_thread(self._file.go_back, former, text)
         try:
             again = await self._reload()
         except httpx.HTTPError as error:
             again = repr(error)
         if again:
-            log.warning("rules_not_reloaded_after_roll_back", reason=again)
+            return RulesUnknown(reason=f"Prometheus takes no configuration, with or without these rules: {again}")
         return RulesRefused(reason=refusal)
 
-    async def _see(self, wanted: Mapping[str, int]) -> RulesPublished | RulesUnknown:
+    async def _see(self, digest: str) -> RulesPublished | RulesUnknown:
         for _look in range(LOOKS_MAX):
-            if await self._loaded() == wanted:
-                return RulesPublished(groups=len(wanted))
+            runs = await self._runs(digest)
+            if isinstance(runs, RulesUnknown):
+                return runs
+            if runs:
+                return RulesPublished(digest=digest)
             await self._clock.sleep(LOOK_S)
-        return RulesUnknown(reason=f"Prometheus reloaded but does not show {self._path.name}: is it in its rule_files?")
+        return RulesUnknown(
+            reason=f"Prometheus reloaded but does not show {self._file.path.name}: is it in its rule_files?"
+        )
 
-    async def _loaded(self) -> dict[str, int]:
-        """Rules per group that Prometheus took from our file; its path may differ there, its name may not."""
-        answer = await self._client.get(f"{self._url}/api/v1/rules", timeout=TIMEOUT_S)
-        answer.raise_for_status()
-        groups = answer.json()["data"]["groups"]
-        return _sizes({"groups": [group for group in groups if Path(group["file"]).name == self._path.name]})
+    async def _runs(self, digest: str) -> bool | RulesUnknown:
+        groups = await self._groups()
+        return groups if isinstance(groups, RulesUnknown) else _seen(groups).digest == digest
 
-
-def _sizes(document: Mapping[str, Any]) -> dict[str, int]:
-    return {group["name"]: len(group["rules"]) for group in document.get("groups") or ()}
-
-
-def _read(path: Path) -> str | None:
-    """None when there is no file yet."""
-    return path.read_text() if path.exists() else None
-
-
-def _replace(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")  # hidden, so that a glob of rule files does not see it
-    beside.write_text(content)
-    beside.replace(path)
+    async def _groups(self) -> list[dict[str, Any]] | RulesUnknown:
+        """Groups that Prometheus took from our file; its path may differ there, its name may not."""
+        body = bytearray()
+        async with self._client.stream("GET", f"{self._url}/api/v1/rules", timeout=TIMEOUT_S) as answer:
+            answer.raise_for_status()
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    return RulesUnknown(reason=f"Prometheus lists more than {ANSWER_BYTES_MAX} bytes of rules")
+        try:
+            groups = (await asyncio.to_thread(json.loads, body))["data"]["groups"]
+            return [group for group in groups if Path(group["file"]).name == self._file.path.name]
+        except (ValueError, KeyError, TypeError) as error:
+            return RulesUnknown(reason=f"Prometheus answered something else than rules: {error!r}")
 
 
-def _restore(path: Path, former: str | None) -> None:
-    if former is None:
-        path.unlink(missing_ok=True)
-    else:
-        _replace(path, former)
+def _seen(groups: list[dict[str, Any]]) -> RulesSeen:
+    rules = [(group["name"], rule) for group in groups for rule in group["rules"]]
+    marks = [rule.get("labels", {}) for _, rule in rules if rule["name"] == SLO_RULES_INFO]
+    mark = marks[-1] if marks else {}
+    revision = mark.get(LABEL_REVISION, "")
+    failing = [
+        UnhealthyRule(group=group, rule=rule["name"], error=rule.get("lastError", "")[:REASON_CHARS_MAX])
+        for group, rule in rules
+        if rule.get("health") == "err"
+    ]
+    return RulesSeen(
+        digest=mark.get(LABEL_DIGEST, ""),
+        revision=int(revision) if revision.isdecimal() else None,
+        unhealthy=tuple(failing[:UNHEALTHY_MAX]),
+    )

@@ -7,6 +7,7 @@ handed out one at a time, and writes its own audit line.
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from contracts.vocabulary import SloId
+from controller.admission.references import dependents_of, why_unfit
 from controller.core.actions import ActionId, ActionRecord
 from controller.journal import codec, tables
 from controller.journal.database import Database
@@ -22,16 +23,19 @@ from controller.stores import (
     SloExists,
     SloLimit,
     SloMissing,
+    SloNeeded,
     SloSet,
     SloStale,
+    SloUnfit,
     StoredSlo,
     UnknownCursor,
 )
 from slo_rules.model import Slo
 from slo_rules.promise import promise_of, sli_of
+from slo_rules.together import SLOS_MAX
 
-SLOS_MAX = 64
-"""Every objective is two counters at each replica and a dozen rules: 64 stay cheap, more is a mistake in a script."""
+EXACT_SLOS_MAX = 64
+"""Those of our own replicas also cost each of them two counters, and each of their requests two comparisons."""
 INTENTS_WAITING_MAX = 100
 """The loop takes all of them up each tick; a longer queue means that nobody leads."""
 
@@ -51,26 +55,34 @@ class SqlSlos:
                 revision=connection.scalars(select(tables.control.c.slo_revision)).one(),
             )
 
-    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit:
+    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit | SloUnfit:
         """Add one objective."""
         with self._database.writing() as connection:
             revision = _locked_revision(connection) + 1
             present = _find_slo(connection, slo.id)
             if present is not None:
                 return SloExists(revision=present.revision)
-            if (connection.scalar(select(func.count()).select_from(tables.slos)) or 0) >= SLOS_MAX:
-                return SloLimit(slos_max=SLOS_MAX)
+            others = _all_slos(connection)
+            refusal = _why_full(slo, others) or _unfit(slo, others)
+            if refusal is not None:
+                return refusal
             connection.execute(insert(tables.slos).values(id=slo.id, revision=revision, body=codec.slo_to_json(slo)))
             _audit(connection, revision, slo, f"created objective {slo.id}", change)
             return StoredSlo(slo=slo, revision=revision)
 
-    def replace_slo(self, slo: Slo, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
+    def replace_slo(
+        self, slo: Slo, expected: int | None, change: Change
+    ) -> StoredSlo | SloMissing | SloStale | SloLimit | SloUnfit:
         """Overwrite one objective that nobody changed meanwhile."""
         with self._database.writing() as connection:
             revision = _locked_revision(connection) + 1
             present = _unchanged(connection, slo.id, expected)
             if not isinstance(present, StoredSlo):
                 return present
+            others = tuple(other for other in _all_slos(connection) if other.id != slo.id)
+            refusal = _why_full(slo, others) or _unfit(slo, others)
+            if refusal is not None:
+                return refusal
             connection.execute(
                 update(tables.slos)
                 .where(tables.slos.c.id == slo.id)
@@ -79,14 +91,20 @@ class SqlSlos:
             _audit(connection, revision, slo, f"changed objective {slo.id}", change)
             return StoredSlo(slo=slo, revision=revision)
 
-    def delete_slo(self, slo: SloId, expected: int | None, change: Change) -> StoredSlo | SloMissing | SloStale:
-        """Remove one objective that nobody changed meanwhile."""
+    def delete_slo(
+        self, slo: SloId, expected: int | None, change: Change
+    ) -> StoredSlo | SloMissing | SloStale | SloNeeded:
+        """Remove one objective that nobody changed meanwhile, and that no other names."""
         with self._database.writing() as connection:
             revision = _locked_revision(connection) + 1
             present = _unchanged(connection, slo, expected)
-            if isinstance(present, StoredSlo):
-                connection.execute(delete(tables.slos).where(tables.slos.c.id == slo))
-                _audit(connection, revision, present.slo, f"deleted objective {slo}", change)
+            if not isinstance(present, StoredSlo):
+                return present
+            needed_by = dependents_of(slo, _all_slos(connection))
+            if needed_by:
+                return SloNeeded(by=needed_by)
+            connection.execute(delete(tables.slos).where(tables.slos.c.id == slo))
+            _audit(connection, revision, present.slo, f"deleted objective {slo}", change)
             return present
 
 
@@ -196,6 +214,24 @@ def _locked_revision(connection: Connection) -> int:
 def _find_slo(connection: Connection, slo: SloId) -> StoredSlo | None:
     row = connection.execute(select(tables.slos).where(tables.slos.c.id == slo)).mappings().one_or_none()
     return None if row is None else _stored(row)
+
+
+def _all_slos(connection: Connection) -> tuple[Slo, ...]:
+    """A few hundred small rows at most: cheap enough to be read with every change."""
+    return tuple(codec.slo_from_json(body) for body in connection.scalars(select(tables.slos.c.body)))
+
+
+def _why_full(slo: Slo, others: tuple[Slo, ...]) -> SloLimit | None:
+    if len(others) >= SLOS_MAX:
+        return SloLimit(slos_max=SLOS_MAX)
+    if slo.exact is not None and sum(other.exact is not None for other in others) >= EXACT_SLOS_MAX:
+        return SloLimit(slos_max=EXACT_SLOS_MAX, of_kind=slo.indicator.kind)
+    return None
+
+
+def _unfit(slo: Slo, others: tuple[Slo, ...]) -> SloUnfit | None:
+    why = why_unfit(slo, others)
+    return None if why is None else SloUnfit(field=why.field, problem=why.problem, fix=why.fix)
 
 
 def _unchanged(connection: Connection, slo: SloId, expected: int | None) -> StoredSlo | SloMissing | SloStale:

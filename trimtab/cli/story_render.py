@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.markup import escape
 from rich.table import Table
 
-from trimtab.api_bodies import Action, Decision, Fleet, Gpu, Replica, SloList, Status
+from trimtab.api_bodies import Action, Decision, Fleet, Gpu, Replica, Status
 
 KIND_STYLES = {
     "act": "bold cyan",
@@ -125,13 +125,4 @@ def actions_table(actions: Iterable[Action]) -> Table:
         verdict = action.verdict or ("–" if action.is_open else "none")
         when = action.intended_at[TIME_OF_DAY]
         table.add_row(when, action.kind, action.subject, action.stage, verdict, action.origin, escape(action.detail))
-    return table
-
-
-def slos_table(slos: SloList) -> Table:
-    """One row per objective."""
-    table = Table("id", "objective", "measured", "window", "owner", title="objectives", title_justify="left")
-    for slo in slos.items:
-        promise = f"{slo.objective:.2%} within {slo.threshold_s:g} s"
-        table.add_row(slo.id, promise, slo.sli, f"{slo.window_s / 86_400:g} d", escape(slo.owner))
     return table

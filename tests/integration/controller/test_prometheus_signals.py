@@ -1,4 +1,4 @@
-"""The signal source and the rule publisher against a real Prometheus that scrapes two small exporters."""
+"""The signal source against a real Prometheus that scrapes two small exporters."""
 
 import asyncio
 import json
@@ -6,27 +6,18 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chassis.clock import SystemClock
-from controller.drivers.prometheus_rules import PrometheusRules
 from controller.ports import ReplicaCounters, SignalSample, SourceDown
 from controller.sources.prometheus import PrometheusSignals
-from controller.stores import RulesPublished, RulesRefused, RulesUnknown
-from slo_rules.compiler import compile_slos
-from slo_rules.indicators import ExactCounters
-from slo_rules.model import Slo
-from slo_rules.render import render_rules
 
 pytestmark = pytest.mark.prometheus
-GOOD = render_rules(compile_slos((Slo(id="fast", objective=0.95, indicator=ExactCounters(0.2)),), ("eu-west",)))
-BAD = "groups:\n- name: broken\n  rules:\n  - record: x\n    expr: 'sum('\n"
 
 
 class Exporter:
@@ -75,7 +66,6 @@ class Exporter:
 @dataclass
 class PrometheusRig:
     url: str
-    rules: Path
     exporters: dict[str, Exporter] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
@@ -94,12 +84,10 @@ def rig(
         for name, exporter in exporters.items()
     ]
     (tmp_path / "targets.json").write_text(json.dumps(targets))
-    (tmp_path / "rules").mkdir()
     config = tmp_path / "prometheus.yml"
     config.write_text(
         f"""
 global: {{scrape_interval: 1s, scrape_timeout: 500ms}}
-rule_files: ['{tmp_path}/rules/*.yml']
 scrape_configs:
 - job_name: tts
   file_sd_configs: [{{files: ['{tmp_path}/targets.json']}}]
@@ -113,10 +101,10 @@ scrape_configs:
         f"--storage.tsdb.path={tmp_path}/data",
         f"--web.listen-address=127.0.0.1:{port}",
     )
-    process = start_program(["prometheus", *flags, "--web.enable-lifecycle", "--log.level=warn"])
+    process = start_program(["prometheus", *flags, "--log.level=warn"])
     url = f"http://127.0.0.1:{port}"
     wait_until(lambda: answers(f"{url}/-/ready"), within_s=20, what="Prometheus is ready")
-    yield PrometheusRig(url=url, rules=tmp_path / "rules" / "slo.yml", exporters=exporters, process=process)
+    yield PrometheusRig(url=url, exporters=exporters, process=process)
     for exporter in exporters.values():
         exporter.stop()
 
@@ -192,54 +180,3 @@ async def test_a_prometheus_that_hangs_is_a_value_in_time_and_is_not_asked_twice
         assert isinstance(second, SourceDown)
         assert time.monotonic() - start < 5  # both waits, and not the default of many seconds
         signals.close()
-
-
-# ── rules ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-@pytest.fixture
-async def publisher(rig: PrometheusRig) -> AsyncIterator[PrometheusRules]:
-    async with httpx.AsyncClient() as client:
-        yield PrometheusRules(url=rig.url, path=rig.rules, client=client, clock=SystemClock())
-
-
-async def loaded(rig: PrometheusRig) -> set[str]:
-    async with httpx.AsyncClient() as client:
-        groups = (await client.get(f"{rig.url}/api/v1/rules")).json()["data"]["groups"]
-    return {group["name"] for group in groups}
-
-
-async def test_compiled_rules_are_loaded_and_seen(rig: PrometheusRig, publisher: PrometheusRules) -> None:
-    outcome = await publisher.publish(GOOD)
-    assert isinstance(outcome, RulesPublished)
-    assert "slo-fast" in await loaded(rig)
-    assert await publisher.publish(GOOD) == outcome
-
-
-async def test_refused_rules_are_rolled_back(rig: PrometheusRig, publisher: PrometheusRules) -> None:
-    await publisher.publish(GOOD)
-    before = await loaded(rig)
-    assert isinstance(await publisher.publish(BAD), RulesRefused)
-    assert rig.rules.read_text() == GOOD
-    assert await loaded(rig) == before
-
-
-async def test_the_first_file_when_refused_leaves_none(rig: PrometheusRig, publisher: PrometheusRules) -> None:
-    assert isinstance(await publisher.publish(BAD), RulesRefused)
-    assert not rig.rules.exists()
-
-
-async def test_without_prometheus_the_outcome_is_unknown_and_the_file_waits_for_it(
-    rig: PrometheusRig, publisher: PrometheusRules, wait_until_async: Callable[..., Awaitable[None]]
-) -> None:
-    assert rig.process is not None
-    rig.process.kill()
-    rig.process.wait(timeout=5)
-    assert isinstance(await publisher.publish(GOOD), RulesUnknown)
-    assert rig.rules.read_text() == GOOD
-
-
-async def test_a_file_that_prometheus_does_not_read_is_found_out(rig: PrometheusRig, tmp_path: Path) -> None:
-    async with httpx.AsyncClient() as client:
-        stray = PrometheusRules(url=rig.url, path=tmp_path / "stray.yml", client=client, clock=SystemClock())
-        outcome = await stray.publish(GOOD)
-    assert isinstance(outcome, RulesUnknown)
-    assert "rule_files" in outcome.reason

@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from contracts.agent_api import GpuReport
-from controller.api import fleet, intents, slos, story
-from trimtab import api_bodies
+from controller.api import admission_views, fleet, intents, slo_views, story
+from trimtab import api_bodies, slo_bodies
 
 NOT_READ = {
     "Status": {"ticks_ok"},
@@ -15,6 +15,7 @@ NOT_READ = {
     "Gpu": {"utilization_ratio", "memory_used_ratio", "clock_ratio"},
     "Host": {"runtime", "boot_id", "report_seq", "free_slots", "machine_orders"},
     "GatewayState": {"completed", "failed", "in_flight"},
+    "Tier": {"theta", "long_s", "short_s"},
     "Action": {"evidence", "expectation", "stage_deadline_unix_s"},
 }
 """Left to the API and the dashboards, on purpose."""
@@ -32,8 +33,20 @@ MIRRORED: dict[type[BaseModel], type[BaseModel]] = {
     api_bodies.DecisionPage: story.DecisionPage,
     api_bodies.Action: story.ActionView,
     api_bodies.ActionList: story.ActionList,
-    api_bodies.Slo: slos.SloView,
-    api_bodies.SloList: slos.SloList,
+    slo_bodies.Slo: slo_views.SloView,
+    slo_bodies.UnhealthyRule: slo_views.UnhealthyRuleView,
+    slo_bodies.Rules: slo_views.RulesView,
+    slo_bodies.SloList: slo_views.SloList,
+    slo_bodies.Finding: admission_views.FindingView,
+    slo_bodies.Tier: admission_views.TierView,
+    slo_bodies.Cost: admission_views.CostView,
+    slo_bodies.Firing: admission_views.FiringView,
+    slo_bodies.Silence: admission_views.SilenceView,
+    slo_bodies.BudgetPoint: admission_views.BudgetPointView,
+    slo_bodies.RegionBacktest: admission_views.RegionBacktestView,
+    slo_bodies.Backtest: admission_views.BacktestView,
+    slo_bodies.Report: admission_views.ReportView,
+    slo_bodies.Admission: admission_views.AdmissionView,
     api_bodies.IntentReceipt: intents.IntentReceipt,
 }
 PAIRS = pytest.mark.parametrize(("body", "view"), MIRRORED.items(), ids=lambda model: model.__name__)
@@ -43,8 +56,8 @@ def kind(schema: dict[str, Any], whole: dict[str, Any]) -> str:
     """A JSON type in a word or two; a model by its being one, for it has a pair of its own."""
     if "$ref" in schema:
         return kind(whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
-    if "anyOf" in schema:
-        return " or ".join(sorted(kind(each, whole) for each in schema["anyOf"]))
+    if "anyOf" in schema or "oneOf" in schema:
+        return " or ".join(sorted({kind(each, whole) for each in schema.get("anyOf") or schema["oneOf"]}))
     if schema["type"] == "array":
         return f"array of {kind(schema['items'], whole)}"
     if isinstance(schema.get("additionalProperties"), dict):
@@ -70,6 +83,9 @@ def test_what_is_read_has_the_type_that_is_answered(body, view):
 
 def test_no_body_is_without_its_view():
     bodies = {
-        each for each in vars(api_bodies).values() if isinstance(each, type) and issubclass(each, api_bodies.Body)
+        each
+        for module in (api_bodies, slo_bodies)
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, api_bodies.Body)
     }
     assert bodies - {api_bodies.Body} == set(MIRRORED)

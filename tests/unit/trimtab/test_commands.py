@@ -12,11 +12,17 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from contracts.agent_api import GpuReport
+from contracts.vocabulary import SloId
+from controller.api import admission_views, slo_views
 from controller.api import fleet as fleet_api
 from controller.api import intents as intents_api
-from controller.api import slos as slos_api
 from controller.api import story as story_api
 from controller.core.actions import Expectation, Measure
+from controller.stores import RulesStanding, RulesState, StoredSlo, UnhealthyRule
+from slo_rules.errors import SloError
+from slo_rules.indicators import ExactCounters
+from slo_rules.load import load_documents, load_files
+from slo_rules.model import Slo
 from trimtab.api_client import ApiError, ControllerApi
 from trimtab.cli.app import app
 from trimtab.cli.errors import readable_errors
@@ -58,7 +64,44 @@ ACTION = story_api.ActionView(
     expectation=Expectation(scope="replica=eu-west-a-0", window_s=20.0, before=Measure(1, 2, 3, 4)),
     intended_unix_s=1.0, stage_unix_s=2.0, stage_deadline_unix_s=3.0, order_keys=["k1"],
 )  # fmt: skip
-SLO = slos_api.SloView(id="speech-latency", objective=0.95, threshold_s=0.2, revision=7)
+SLO = slo_views.SloView.of(
+    StoredSlo(
+        slo=Slo(SloId("speech-latency"), 0.95, ExactCounters(0.2), description="It is [fast]", owner="speech"),
+        revision=7,
+    )
+)
+SLOS = slo_views.SloList(
+    items=[SLO],
+    revision=7,
+    rules=slo_views.RulesView.of(
+        RulesState(RulesStanding.REFUSED, 6, "bad rule", (UnhealthyRule("slo-a", "SLOBurn", "many-to-many"),))
+    ),
+    replicas={"eu-west-a-0": 7, "eu-west-a-1": 6},
+)
+PAST = admission_views.BacktestView(
+    starts_at="2026-01-01T00:00:00Z", ends_at="2026-01-08T00:00:00Z", source="", pages=1, tickets=1,
+    regions=[
+        admission_views.RegionBacktestView(
+            region="eu-west", events=1_000.0, bad=80.0, budget_left=-0.6, coverage=0.99, silences=[],
+            firings=[admission_views.FiringView(tier=1, severity="page", starts_unix_s=300, ends_unix_s=600)],
+            budget=[
+                admission_views.BudgetPointView(at_unix_s=0, left=1.0),
+                admission_views.BudgetPointView(at_unix_s=600, left=-0.6),
+            ],
+        )
+    ],
+)  # fmt: skip
+REPORT = admission_views.ReportView(
+    id="speech-latency", works=False, promise="95 % within 0.2 s (total), over 30d", tiers=[],
+    findings=[
+        admission_views.FindingView(
+            severity="error", code="not_a_bucket", field="indicator.threshold", problem="0.2 is no edge", fix="use 0.25"
+        )
+    ],
+    regions_seen=["eu-west"], regions_expected=["eu-west"], series=12, scrape_interval_s=15.0, past=PAST,
+    cost=admission_views.CostView(rules=9, series_read=12, samples_per_evaluation=4_200, samples_per_s=80.0),
+)  # fmt: skip
+ADMISSION = admission_views.AdmissionView(works=False, reports=[REPORT], notices=[])
 
 NO_OBJECTIVE = {"title": "no objective", "status": 404, "fix": "list what there is"}
 
@@ -90,6 +133,10 @@ class Controller(ThreadingHTTPServer):
         if resource == "intents":
             self._decide(body)
             return 202, intents_api.IntentReceipt(id="i1", repeated=False).model_dump_json()
+        if "dry_run=true" in query:
+            return 200, ADMISSION.model_dump_json()
+        if resource.endswith("/openslo"):
+            return 200, "apiVersion: openslo/v1\n"
         if method != "GET":
             known = method == "POST" or resource.removeprefix("slos/") in self.slos
             return (200, SLO.model_dump_json()) if known else (404, json.dumps(NO_OBJECTIVE))
@@ -100,7 +147,8 @@ class Controller(ThreadingHTTPServer):
             "fleet": FLEET,
             "actions": story_api.ActionList(items=[ACTION]),
             "decisions": story_api.DecisionPage(items=told, next_after=self.story[-1].id),
-            "slos": slos_api.SloList(items=[SLO], revision=7),
+            "slos": SLOS,
+            "slos/speech-latency": SLO,
         }
         return 200, views.get(resource, SLO).model_dump_json()
 
@@ -117,7 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path, _, query = self.path.partition("?")
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else {}
+        content = self.rfile.read(length) if length else b"{}"
+        is_yaml = self.headers.get("Content-Type") == "application/yaml"
+        body = {"yaml": content.decode()} if is_yaml else json.loads(content)
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             status, text = 401, json.dumps({"title": "no valid token", "status": 401, "fix": "send one"})
         else:
@@ -239,12 +289,15 @@ def test_an_absurd_step_is_a_usage_error(controller: Controller, step: str) -> N
 
 
 def test_objectives_are_listed_and_applied(controller: Controller) -> None:
-    assert "95.00% within 0.2 s" in run(controller.url, "slo", "list")[1]
+    listed = run(controller.url, "slo", "list")[1]
+    for words in ("95.00%", "within 0.2 s", "refused, runs revision 6: bad rule", "SLOBurn: many-to-many", "1 of 2"):
+        assert words in listed
+    assert "eu-west-a-1" in listed.partition("behind")[2]
     shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
     assert run(controller.url, "slo", "apply", str(shipped))[0] == 0
     method, path, body = controller.asked[-1]
     assert (method, path) == ("PUT", "/api/v1/slos/speech-latency")
-    assert body["objective"] == 0.95
+    assert load_documents(str(body["yaml"]), source="sent") == load_files([shipped])
 
 
 def test_a_new_objective_is_created(controller: Controller) -> None:
@@ -252,6 +305,55 @@ def test_a_new_objective_is_created(controller: Controller) -> None:
     shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
     assert run(controller.url, "slo", "apply", str(shipped))[0] == 0
     assert controller.asked[-1][:2] == ("POST", "/api/v1/slos")
+
+
+def test_an_objective_is_shown_and_exported(controller: Controller) -> None:
+    shown = run(controller.url, "slo", "show", "speech-latency")[1]
+    for words in ("kind: exact_counters", "It is [fast]", "kind: rolling"):
+        assert words in shown
+    assert run(controller.url, "slo", "export", "speech-latency") == (0, "apiVersion: openslo/v1\n")
+
+
+def test_a_check_tells_what_was_found_and_draws_it(controller: Controller, tmp_path: Path) -> None:
+    shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
+    plot = tmp_path / "budget.svg"
+    code, text = run(controller.url, "slo", "check", str(shipped), "--days", "9", "--plot", str(plot))
+    assert code == 1
+    for words in (
+        "not_a_bucket indicator.threshold: 0.2 is no edge. Fix: use 0.25.", "4,200 samples", "1 page, 1 ticket",
+        "-60.0% of the budget left",
+    ):  # fmt: skip
+        assert words in text
+    assert controller.asked[-1][0] == "POST"
+    assert "spent" not in plot.read_text()
+    assert plot.read_text().count("<polyline") == 1
+
+
+def test_a_dry_run_of_apply_stores_nothing(controller: Controller) -> None:
+    shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
+    assert run(controller.url, "slo", "apply", str(shipped), "--dry-run")[0] == 1
+    assert [path for _, path, _ in controller.asked] == ["/api/v1/slos"]
+
+
+def test_a_check_offline_asks_nobody(controller: Controller) -> None:
+    shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
+    assert run(controller.url, "slo", "check", str(shipped), "--offline")[0] == 0
+    assert controller.asked == []
+
+
+def test_a_bad_file_is_told_with_file_document_field_and_fix(controller: Controller, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    shipped = (REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml").read_text()
+    bad.write_text(shipped + "---\n" + shipped.replace("target: 0.95", "target: 95").replace("speech-latency", "other"))
+    with pytest.raises(SloError, match=r"bad\.yaml\[1\]\.spec\.objectives\[0\]\.target: .*; write"):
+        run(controller.url, "slo", "apply", str(bad))
+    assert controller.asked == []
+
+
+def test_templates_are_listed_and_printed(controller: Controller) -> None:
+    assert "vllm-latency" in run(controller.url, "slo", "templates")[1]
+    printed = run(controller.url, "slo", "templates", "vllm-latency")[1]
+    assert load_documents(printed, source="printed")
 
 
 def test_a_problem_is_told_in_the_controllers_words(controller: Controller) -> None:

@@ -10,6 +10,7 @@ from chassis.auth import Role
 from chassis.clock import Clock, SystemClock
 from contracts.agent_api import HostReport, ReplicaReport, SyncRequest
 from contracts.vocabulary import ReplicaState
+from controller.admission.report import Asked, Report
 from controller.api.agents import DISCOVERY_WARM_UP_S
 from controller.api.factory import create_api
 from controller.api.parts import ApiParts
@@ -22,10 +23,21 @@ from controller.journal.sql import SqlJournal
 from controller.journal.stores import SqlIntents, SqlSlos, SqlStory
 from controller.sources.agents import AgentHub
 from controller.sources.alertmanager import AlertInbox
-from controller.stores import LoopStatus
+from controller.stores import LoopStatus, RulesStanding, RulesState
 
 TOKENS = {Role.AGENT: "agent-secret", Role.OPERATOR: "operator-secret", Role.VIEWER: "viewer-secret"}
 NOW = 1_700_000_000.0
+
+
+class Desk:
+    """Examines nothing; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+
+    async def examine(self, asked: Asked) -> Report:
+        self.asked.append(asked)
+        return Report(slo=asked.slo, tiers=(), findings=())
 
 
 class Rig:
@@ -40,6 +52,8 @@ class Rig:
         self.why_not_ready = ""
         self.slo_changes = self.wakes = self.alerts = 0
         self.numbers = iter(range(1_000))
+        self.desk = Desk()
+        self.rules = RulesState(RulesStanding.IN_STEP, 1, "")
         orders, clock, story = AgentOrders(), clock or SystemClock(), SqlStory(self.database)
         self.hub = AgentHub(orders=orders, clock=clock)
         self.hub.lead(1)
@@ -55,6 +69,8 @@ class Rig:
                 clock=clock,
                 tokens=tokens,
                 slos=SqlSlos(self.database),
+                admission=self.desk,
+                rules=lambda: self.rules,
                 intents=SqlIntents(self.database),
                 story=story,
                 fleet=self.hub,

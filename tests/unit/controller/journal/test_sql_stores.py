@@ -1,15 +1,16 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, insert, inspect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from controller.journal import tables
+from controller.journal import codec, tables
 from controller.journal.database import Database, open_database
 from controller.journal.sql import SqlJournal
-from controller.journal.stores import INTENTS_WAITING_MAX, SLOS_MAX, SqlIntents, SqlSlos, SqlStory
+from controller.journal.stores import EXACT_SLOS_MAX, INTENTS_WAITING_MAX, SqlIntents, SqlSlos, SqlStory
 from controller.ports import DecisionRecord, OperatorIntent, TickRecord
 from controller.stores import (
     Change,
@@ -20,12 +21,16 @@ from controller.stores import (
     SloExists,
     SloLimit,
     SloMissing,
+    SloNeeded,
     SloStale,
+    SloUnfit,
     StoredSlo,
     UnknownCursor,
 )
-from slo_rules.indicators import ExactCounters
+from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, GaugeBound, Part
 from slo_rules.model import Slo
+from slo_rules.together import SLOS_MAX
+from slo_rules.windows import Slices
 
 NOW = 1_700_000_000.0
 BY_ANNA = Change(operator="anna", at_unix_s=NOW)
@@ -95,11 +100,79 @@ def test_missing_and_existing_objectives_are_told_apart(database: Database) -> N
     assert slos.create_slo(slo(objective=0.9), BY_ANNA) == SloExists(revision=1)
 
 
+def fill(database: Database, slos: list[Slo]) -> None:
+    """Many at once, as no operator could."""
+    rows = [{"id": each.id, "revision": 1, "body": codec.slo_to_json(each)} for each in slos]
+    with database.writing() as connection:
+        connection.execute(insert(tables.slos), rows)
+
+
+def foreign(name: str) -> Slo:
+    return Slo(id=name, objective=0.95, indicator=ClassicHistogram("h", 0.2))
+
+
 def test_the_set_of_objectives_is_bounded(database: Database) -> None:
     slos = SqlSlos(database)
-    for number in range(SLOS_MAX):
-        assert isinstance(slos.create_slo(slo(f"s{number}"), BY_ANNA), StoredSlo)
-    assert slos.create_slo(slo("one-more"), BY_ANNA) == SloLimit(slos_max=SLOS_MAX)
+    fill(database, [foreign(f"s{number}") for number in range(SLOS_MAX - 1)])
+    assert isinstance(slos.create_slo(foreign("last"), BY_ANNA), StoredSlo)
+    assert slos.create_slo(foreign("one-more"), BY_ANNA) == SloLimit(slos_max=SLOS_MAX)
+
+
+def test_those_that_every_replica_counts_are_bounded_more_tightly(database: Database) -> None:
+    slos = SqlSlos(database)
+    fill(database, [slo(f"s{number}") for number in range(EXACT_SLOS_MAX)])
+    full = SloLimit(slos_max=EXACT_SLOS_MAX, of_kind="exact_counters")
+    assert slos.create_slo(slo("one-more"), BY_ANNA) == full
+    assert isinstance(slos.create_slo(foreign("other"), BY_ANNA), StoredSlo)
+    assert slos.replace_slo(slo("other"), None, BY_ANNA) == full
+    assert isinstance(slos.replace_slo(slo("s1", 0.9), None, BY_ANNA), StoredSlo)
+
+
+BOTH = Slo(id="both", objective=0.9, indicator=Composite((Part("fast"), Part("slow"))))
+
+
+def test_what_an_objective_names_has_to_be_there_and_cannot_go(database: Database) -> None:
+    slos = SqlSlos(database)
+    slos.create_slo(foreign("fast"), BY_ANNA)
+    unfit = slos.create_slo(BOTH, BY_ANNA)
+    assert isinstance(unfit, SloUnfit)
+    assert "slow" in unfit.problem
+    slos.create_slo(foreign("slow"), BY_ANNA)
+    assert isinstance(slos.create_slo(BOTH, BY_ANNA), StoredSlo)
+    before = slos.slos()
+    assert slos.delete_slo("slow", None, BY_ANNA) == SloNeeded(by=("both",))
+    sliced = replace(foreign("slow"), slices=Slices())
+    broken = slos.replace_slo(sliced, None, BY_ANNA)
+    assert isinstance(broken, SloUnfit)
+    assert "both" in broken.problem
+    assert slos.slos() == before
+    slos.delete_slo("both", None, BY_ANNA)
+    assert isinstance(slos.delete_slo("slow", None, BY_ANNA), StoredSlo)
+
+
+def test_a_chain_of_parents_never_closes(database: Database) -> None:
+    slos = SqlSlos(database)
+    slos.create_slo(foreign("gateway"), BY_ANNA)
+    slos.create_slo(replace(foreign("speech"), depends_on="gateway"), BY_ANNA)
+    circle = slos.replace_slo(replace(foreign("gateway"), depends_on="speech"), None, BY_ANNA)
+    assert isinstance(circle, SloUnfit)
+    assert circle.field == "depends_on"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (foreign("x"), "anna created objective x: 0.95 up to 0.2 in h"),
+        (replace(foreign("x"), slices=Slices(60, 0.9)), "of 1m slices with 90 %"),
+        (Slo(id="x", objective=0.9, indicator=GaugeBound("g", 3.0), slices=Slices()), "g ≤ 3"),
+        (Slo(id="x", objective=0.9, indicator=EventRatio("t", bad="b")), "good events among t"),
+    ],
+)
+def test_the_story_says_what_every_kind_of_objective_promises(database: Database, changed: Slo, told: str) -> None:
+    SqlSlos(database).create_slo(changed, BY_ANNA)
+    story = SqlStory(database).decisions(DecisionQuery(limit=10))
+    assert not isinstance(story, UnknownCursor)
+    assert told in story[-1].summary
 
 
 def test_changes_of_objectives_are_in_the_story(database: Database) -> None:
