@@ -38,7 +38,7 @@ def document_of(slo: Slo) -> JsonObject:
     try:
         document = _document(slo)
         same = parse_document(document) == slo
-    except (OverflowError, ValueError) as error:  # SloError is a ValueError; so is a time beyond the year 9999
+    except (ArithmeticError, ValueError) as error:  # SloError is a ValueError; so is a time beyond the year 9999
         raise _not_sayable(slo, str(error)) from error
     if not same:
         raise _not_sayable(slo, "reading it back gives another SLO: a selector or text is not in its canonical form")

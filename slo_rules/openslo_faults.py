@@ -36,6 +36,7 @@ _REASONS = {
 _FIXES = {
     "string_type": "write text, in quotes where it looks like something else, or remove the field",
     "string_too_long": "shorten it",
+    "too_long": "keep fewer",
     "string_pattern_mismatch": "use lower case letters, digits and dashes, at most 63",
     "float_type": "write a number without quotes",
     "finite_number": "write a finite number",
