@@ -152,8 +152,9 @@ class Paces:
     ticket: Pace = Pace(group_wait_s=600, group_interval_s=600, repeat_interval_s=86_400)
     """A ticket is read by daylight, so it waits for longer than a page takes to come (8 minutes unless an SLO says otherwise):
     the first machines of an outage are down long before its page fires, which then mutes them."""
-    heartbeat: Pace = Pace(group_wait_s=0, group_interval_s=60, repeat_interval_s=60)
-    """Whoever listens for it may call for help after two or three missing minutes."""
+    heartbeat: Pace = Pace(group_wait_s=0, group_interval_s=60, repeat_interval_s=30)
+    """Once a minute: whoever listens may call for help after three. Repeats are looked for at every interval only, so that an
+    equal one would miss every second of them by milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,27 +26,33 @@ def render_links(links: Links) -> str:
 
 
 def _dashboard(base: str | None) -> tuple[str, ...]:
-    if base is None:  # without Grafana: the alert's expression in Prometheus, as Prometheus itself links it
-        return _link("dashboard", "", ".GeneratorURL")
-    return _link("dashboard", base.rstrip("/"), ".Annotations.dashboard")
+    """Of an alert that has none, and without Grafana: its expression in Prometheus, as Prometheus itself links it."""
+    expression = _link("", ".GeneratorURL")
+    if base is None:
+        return tuple(_define(f"{medium}dashboard", link) for medium, link in expression)
+    of_alert = _link(base.rstrip("/"), ".Annotations.dashboard")
+    return tuple(
+        _define(f"{medium}dashboard", f"{{{{ if .Annotations.dashboard }}}}{link}{{{{ else }}}}{other}{{{{ end }}}}")
+        for (medium, link), (_, other) in zip(of_alert, expression, strict=True)
+    )
 
 
 def _runbook(base: str | None) -> tuple[str, ...]:
-    if base is None:  # a path leads nowhere from a mail: it is printed, not linked
-        plain, slack, _ = _link("runbook", "", ".Annotations.runbook")
-        return plain, slack, _define("email.runbook", "{{ .Annotations.runbook }}")
-    return _link("runbook", f"{base.rstrip('/')}/", ".Annotations.runbook")
+    if base is not None:
+        return tuple(
+            _define(f"{medium}runbook", link) for medium, link in _link(f"{base.rstrip('/')}/", ".Annotations.runbook")
+        )
+    # A path leads nowhere from a mail: it is printed, not linked.
+    (plain, path), (slack, escaped), (mail, _) = _link("", ".Annotations.runbook")
+    return tuple(_define(f"{medium}runbook", text) for medium, text in ((plain, path), (slack, escaped), (mail, path)))
 
 
-def _link(name: str, base: str, path: str) -> tuple[str, str, str]:
-    """`base` is a checked URL, or empty; `path` a field of the alert, escaped for its medium by the template engine."""
+def _link(base: str, path: str) -> tuple[tuple[str, str], ...]:
+    """For every medium its prefix and its link. `base` is a checked URL, or empty; `path` a field of the alert, escaped by
+    the template engine for where it stands."""
     plain = f"{base}{{{{ {path} }}}}"
     slack = f'{base.replace("&", "&amp;")}{{{{ template "trimtab.slack.literal" {path} }}}}'
-    return (
-        _define(name, plain),
-        _define(f"slack.{name}", slack),
-        _define(f"email.{name}", f'<a href="{plain}">{plain}</a>'),
-    )
+    return ("", plain), ("slack.", slack), ("email.", f'<a href="{plain}">{plain}</a>')
 
 
 def _define(name: str, body: str) -> str:

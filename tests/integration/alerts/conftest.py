@@ -186,7 +186,9 @@ class People:
 
 
 HURRY = Pace(group_wait_s=1, group_interval_s=1, repeat_interval_s=3_600)
-PACES = Paces(controller=HURRY, urgent=replace(HURRY, group_wait_s=0), page=HURRY, ticket=HURRY, heartbeat=HURRY)
+PACES = Paces(
+    controller=HURRY, urgent=replace(HURRY, group_wait_s=0), page=HURRY, ticket=HURRY, heartbeat=Pace(0, 2, 1)
+)
 """The order of things, without the patience."""
 
 

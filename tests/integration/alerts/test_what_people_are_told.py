@@ -143,6 +143,7 @@ def test_the_controller_hears_everything_and_the_heartbeat_only_that_alerts_get_
     wait_until(lambda: heard("/api/v1/alerts") >= {"SLOBurn", "Watchdog", "Other"}, within_s=30, what="the controller")
     wait_until(lambda: heard("/heartbeat"), within_s=30, what="the heartbeat")
     wait_until(lambda: "Other" in heard("/chat"), within_s=30, what="an unknown severity still reaches somebody")
+    wait_until(lambda: len(people.fleet.told("/heartbeat")) >= 3, within_s=30, what="the heartbeat goes on")
     assert heard("/heartbeat") == {"Watchdog"}
     assert "Watchdog" not in heard("/chat")
     tokens = {auth for path, auth, _ in people.fleet.posts if path == "/api/v1/alerts"}
@@ -164,3 +165,28 @@ def test_of_many_alerts_ten_are_written_out_and_the_rest_is_counted(people, wait
     assert text.startswith("*SLO speech burns"), "what users feel comes first"
     assert text.count("is stuck") == 9
     assert text.rstrip().endswith("These are 10 of 15 alerts.")
+
+
+def test_an_alert_of_somebody_else_without_our_annotations_is_told_as_well(people, wait_until):
+    labels = {"alertname": "DiskFull", "severity": "page", "region": "foreign-region"}
+    people.alertmanager.fire({"labels": labels, "generatorURL": "http://prometheus.example/graph?a=1&b=2"})
+    wait_until(lambda: about(people.fleet.told("/slack"), "foreign-region"), within_s=30, what="Slack is told")
+    wait_until(lambda: about(people.fleet.told("/pagerduty"), "foreign-region"), within_s=30, what="PagerDuty is told")
+    (message,) = about(people.fleet.told("/slack"), "foreign-region")
+    assert message["attachments"][0]["title"] == "[PAGE] foreign-region: DiskFull"
+    assert message["attachments"][0]["text"].rstrip().splitlines() == [
+        "*DiskFull*",
+        "• Story: `trimtab why foreign-region`",
+        "• Dashboard: http://prometheus.example/graph?a=1&amp;b=2",
+    ]
+
+
+def test_no_label_becomes_a_command_or_a_mention(people, wait_until):
+    labels = {"alertname": "SLOBurn", "severity": "page", "slo": "x", "region": "$(reboot) <!channel> odd"}
+    people.alertmanager.fire({"labels": labels, "annotations": {"summary": "<!here> odd"}})
+    wait_until(lambda: about(people.fleet.told("/slack"), "odd"), within_s=30, what="Slack is told")
+    (message,) = about(people.fleet.told("/slack"), "odd")
+    attachment = message["attachments"][0]
+    assert attachment["title"] == "[PAGE] fleet: &lt;!here&gt; odd"
+    assert "• Story: `trimtab why`\n" in attachment["text"]
+    assert "<" not in attachment["text"]
