@@ -80,9 +80,9 @@ class AdmissionOffice:
             compile_slos, with_needs(asked.slo, by_id), regions, today=utc_date(self._clock.now_unix_s())
         )
         groups = groups_of(asked.slo.id, compiled)
-        series = {selector: await self._count(f"count({selector})") for selector in raw_selectors(groups)}
+        series = {selector: await self._count(f"count({selector})") for selector in raw_selectors(groups, compiled)}
         recorded = await self._ask(events_of(asked.slo, by_id).total)
-        cost = cost_of(groups, series, _spacing(facts, len(recorded)))
+        cost = cost_of(groups, compiled, _spacing(facts, series, len(recorded)))
         past, source, found = await self._past(asked, facts)
         findings = (*judge(asked.slo, facts, cost), *found)
         return replace(report, findings=in_order(findings), facts=facts, cost=cost, past=past, past_source=source)
@@ -168,8 +168,9 @@ def _answered(answer: Answer | NoAnswer) -> Answer:
     return answer
 
 
-def _spacing(facts: SloFacts, recorded: int) -> Spacing:
+def _spacing(facts: SloFacts, series: Mapping[str, int], recorded: int) -> Spacing:
     return Spacing(
+        series=series,
         regions=recorded or len(facts.regions_seen) or len(facts.regions_expected) or 1,
         scrape_interval_s=facts.scrape_interval_s or SCRAPE_INTERVAL_S_ASSUMED,
         left_open=facts.server.left_open,
