@@ -34,7 +34,7 @@ def timed(case: Case) -> dict[str, object]:
     }
     expected = [
         (CALM_S - INTERVAL_S, []),
-        (CALM_S + ALERTS[case.alert].for_s - INTERVAL_S, []),
+        (max(fires_s - slack_s, CALM_S + ALERTS[case.alert].for_s - INTERVAL_S), []),
         (fires_s, [sample(labels)]),
         (over_s + slack_s, []),
     ]
