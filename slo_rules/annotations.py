@@ -12,6 +12,7 @@ from contracts.dashboards import DashboardUid
 from contracts.metric_names import (
     ALERT_AGENT_DEGRADED,
     ALERT_AGENT_DOWN,
+    ALERT_CLOCK_SKEW,
     ALERT_CONTROLLER_GAVE_UP,
     ALERT_CONTROLLER_OUT_OF_BUDGET,
     ALERT_GATEWAY_DOWN,
@@ -31,6 +32,7 @@ from contracts.metric_names import (
 from contracts.vocabulary import SloId
 from slo_rules.budget_left import budget_left
 from slo_rules.done_so_far import done_so_far
+from slo_rules.machines_now import machines_now
 from slo_rules.rule_file import Labels
 
 REGION_OF_ALERT = f"{{{{ $labels.{LABEL_REGION} }}}}"
@@ -56,6 +58,7 @@ FOCUS: Mapping[str, Focus] = {
     ALERT_AGENT_DOWN: _HOST,
     ALERT_AGENT_DEGRADED: _HOST,
     ALERT_HOST_DISK_LOW: _HOST,
+    ALERT_CLOCK_SKEW: _HOST,
     ALERT_GPU_UNFIT: _HOST,
     ALERT_GPU_SLOWED: _HOST,
     ALERT_XID_STORM: _HOST,
@@ -73,9 +76,9 @@ def literal(text: str) -> str:
 
 
 def annotate(alert: str, *, summary: str, description: str, slo: SloId | None = None) -> Labels:
-    """The four annotations every alert carries. With `slo` the dashboard is that SLO's, in the alert's region, and two more tell
-    what is left of its budget and what was done there so far."""
-    told = (budget_left(), done_so_far(about_slo=True)) if slo is not None else ()
+    """The four annotations every alert carries. With `slo` the dashboard is that SLO's, in the alert's region, and three more
+    tell what is left of its budget, how many machines work there, and what was done so far."""
+    told = (budget_left(), machines_now(), done_so_far(about_slo=True)) if slo is not None else ()
     return (
         ("summary", summary),
         ("description", description),

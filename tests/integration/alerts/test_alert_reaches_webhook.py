@@ -101,6 +101,7 @@ def test_what_prometheus_finds_is_told_to_the_controller_and_to_people(
     assert "Trimtab so far: restart eu-west-a-0: no effect, begun " in pages("ControllerGaveUp")[0]
     assert "Nothing more can be done: nothing helped." in pages("ControllerGaveUp")[0]
     assert "Budget left: not known yet" in pages("SLONoData")[0]
+    assert "Machines: No agent tells of a replica" in pages("SLONoData")[0]
     assert "Story: trimtab why eu-west" in pages("SLONoData")[0]
 
     # Nobody is paged for the other region, so its machines are told: both at once, and once.

@@ -20,6 +20,7 @@ def burn(region: str, *, tier: str = "1", severity: str = "page", over: bool = F
             "summary": f"SLO speech burns its error budget in {region}",
             "description": f"More than 50 % of the requests of SLO speech were bad over 10m and over 2m. {HOSTILE}",
             "budget_left": "62.4% of 30d",
+            "machines": "5 of 8 known replicas are up",
             "done": f"restart {region}-a-0: helped, begun 4m ago.",
             "runbook": "docs/runbooks/SLOBurn.md",
             "dashboard": f"/d/trimtab-slo/?var-slo=speech&var-region={region}",
@@ -47,6 +48,7 @@ def test_slack_reads_what_burns_what_is_left_and_what_was_done(people, wait_unti
         "*SLO speech burns its error budget in slack-region* (burn tier 1)",
         f"More than 50 % of the requests of SLO speech were bad over 10m and over 2m. {HARMLESS_IN_SLACK}",
         "• Budget left: 62.4% of 30d",
+        "• Machines: 5 of 8 known replicas are up",
         "• Trimtab so far: restart slack-region-a-0: helped, begun 4m ago.",
         "• Story: `trimtab why slack-region`",
         "• Dashboard: https://grafana.example/d/trimtab-slo/?var-slo=speech&amp;var-region=slack-region",
@@ -95,6 +97,7 @@ def test_a_ticket_is_mailed_as_text_and_html_that_run_nothing(people, wait_until
     for part in (text, html):
         for fact in (
             "62.4% of 30d",
+            "5 of 8 known replicas",
             "helped, begun 4m ago",
             "trimtab why mail-region",
             "burn tier 4",

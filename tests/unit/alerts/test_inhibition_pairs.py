@@ -2,12 +2,14 @@
 
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 
 from alerts.inhibition import inhibitions
 from tests.unit.alerts.mute_list import ALERTS, ALLOWED, labels_of, name_of
 
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "alerting.md"
 RULES = tuple(inhibition.render() for inhibition in inhibitions())
 NEVER_MUTED = {"SLONoData", "ControllerGaveUp", "ControllerOutOfBudget", "ControllerDown", "GatewayDown", "Watchdog"}
 
@@ -39,6 +41,11 @@ def muted_pairs(without: str | None = None) -> set[tuple[str, str]]:
 
 def test_an_alert_mutes_exactly_those_that_the_list_allows():
     assert muted_pairs() == ALLOWED
+
+
+def test_the_page_about_alerting_names_every_alert_that_mutes_or_is_muted():
+    text = DOCUMENT.read_text()
+    assert [name for pair in ALLOWED for name in pair if f"`{name}`" not in text and "/" not in name] == []
 
 
 def test_what_a_person_should_see_is_muted_by_nothing():
