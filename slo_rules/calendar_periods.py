@@ -32,7 +32,7 @@ class Run:
 
 def boundaries(window: CalendarWindow, today: date) -> tuple[int, ...]:
     """Unix seconds at which periods begin, ascending, from before this year until two years later; the last one ends the table."""
-    if not 1970 < today.year < _YEAR_MAX:  # noqa: PLR2004  # said by the message
+    if not 1970 <= today.year < _YEAR_MAX:  # noqa: PLR2004  # said by the message
         raise SloError("today", f"{today} is no date to compile at", "give today's date")
     zone = ZoneInfo(window.time_zone)
     first, last = date(today.year, 1, 1), date(today.year + YEARS, 1, 1)
