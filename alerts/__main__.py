@@ -23,7 +23,10 @@ EXAMPLES = """examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 a setting is at fault (stderr says which and how to mend it), 2 wrong usage."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.webhook_token_file is not None and arguments.webhook_url is None:
+        parser.error("--webhook-token-file goes with --webhook-url; a values file says controller.token_file")
     try:
         settings = _settings(arguments)
     except AlertmanagerSettingsError as error:

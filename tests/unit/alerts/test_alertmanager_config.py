@@ -156,6 +156,13 @@ def test_the_command_names_a_bad_setting(capsys, tmp_path):
     assert "cannot be read" in capsys.readouterr().err
 
 
+def test_a_token_beside_a_values_file_is_wrong_usage_and_not_forgotten(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["render", "--values", str(EXAMPLE), "--webhook-token-file", "/run/token"])
+    assert ended.value.code == 2
+    assert "controller.token_file" in capsys.readouterr().err
+
+
 def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         main(["render", "--help"])
