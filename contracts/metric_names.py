@@ -321,21 +321,9 @@ CONTROLLER_RULES_PUBLISHED_TOTAL = "controller_rules_published_total"
 ENVOY_ZONE_REQUESTS_TOTAL = "envoy_cluster_zone_upstream_rq_completed"
 """Counter{gateway, to_zone}: requests that a region's gateway saw answered by replicas of a region."""
 
-# ── Prometheus, about its targets and itself ──────────────────────────────────────────────────────────────────────────
+# ── Prometheus, about its targets; what it says about itself is in `prometheus_names` ─────────────────────────────────
 UP = "up"
 """Gauge{job, instance}: 1 when the last scrape of a target worked."""
-PROMETHEUS_RULE_EVALUATION_FAILURES_TOTAL = "prometheus_rule_evaluation_failures_total"
-"""Counter{rule_group}: `FILE;GROUP`."""
-PROMETHEUS_RULE_GROUP_ITERATIONS_MISSED_TOTAL = "prometheus_rule_group_iterations_missed_total"
-"""Counter{rule_group}: evaluations skipped because the one before took too long."""
-PROMETHEUS_CONFIG_LAST_RELOAD_SUCCESSFUL = "prometheus_config_last_reload_successful"
-PROMETHEUS_NOTIFICATIONS_DROPPED_TOTAL = "prometheus_notifications_dropped_total"
-PROMETHEUS_NOTIFICATIONS_ERRORS_TOTAL = "prometheus_notifications_errors_total"
-"""Counter{alertmanager}: alerts that one Alertmanager did not take."""
-PROMETHEUS_NOTIFICATIONS_SENT_TOTAL = "prometheus_notifications_sent_total"
-PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED = "prometheus_notifications_alertmanagers_discovered"
-LABEL_RULE_GROUP = "rule_group"
-LABEL_ALERTMANAGER = "alertmanager"
 
 # ── recorded by the compiled rules (slo_rules) ────────────────────────────────────────────────────────────────────────
 RULE_EVENTS_TOTAL_INC1M = "slo:events_total:inc1m"

@@ -280,7 +280,9 @@ class ControlLoop:
         log.info("leadership_taken", holder=self._holder, epoch=epoch)
         self._memory, self._published, self._plans = Memory(), None, ()
         self._led_since_s = self._clock.monotonic_s()
-        self.view = replace(self.view, leader=True, epoch=epoch, leader_name=self._holder)
+        self.view = replace(
+            self.view, leader=True, epoch=epoch, leader_name=self._holder, actions=(), helpless=()
+        )  # what was seen in a former leadership may be long over
 
     def _is_warm(self, tick: TickInput) -> bool:
         """False while gateways still send, or may send, to replicas whose agents this new leader has not yet heard."""

@@ -2,14 +2,14 @@
 
 import re
 
-from contracts import metric_names
+from contracts import metric_names, prometheus_names
 
 BUILT_IN = {"ALERTS"}
 """Written by Prometheus itself."""
 WORDS = {"and", "or", "unless", "bool", "offset"}
 NAMES = {
     value
-    for name, value in vars(metric_names).items()
+    for name, value in (vars(metric_names) | vars(prometheus_names)).items()
     if isinstance(value, str) and not name.startswith(("_", "LABEL_", "JOB_", "ALERT_"))
 }
 KNOWN = NAMES | BUILT_IN | {f"{name}{suffix}" for name in NAMES for suffix in ("_bucket", "_sum", "_count")}

@@ -14,6 +14,9 @@ from contracts.metric_names import (
     JOB_PROMETHEUS,
     JOB_REPLICAS,
     LABEL_JOB,
+    UP,
+)
+from contracts.prometheus_names import (
     LABEL_RULE_GROUP,
     PROMETHEUS_CONFIG_LAST_RELOAD_SUCCESSFUL,
     PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED,
@@ -21,7 +24,6 @@ from contracts.metric_names import (
     PROMETHEUS_NOTIFICATIONS_ERRORS_TOTAL,
     PROMETHEUS_RULE_EVALUATION_FAILURES_TOTAL,
     PROMETHEUS_RULE_GROUP_ITERATIONS_MISSED_TOTAL,
-    UP,
 )
 from slo_rules import promql
 from slo_rules.fleet.alert import MINUTE_S, FleetAlert
