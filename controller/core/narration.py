@@ -17,6 +17,8 @@ from controller.core.ledger import describe, target_of
 from controller.core.story import DecisionRecord, JournalState
 
 ReflexId = tuple[HostId, str, int]
+REFUSAL_EVIDENCE = "refusal"
+"""Names the piece of evidence that is the type of a refusal, e.g. `StaleSignals`."""
 HEALED = "/healed"
 """Added to the boot id under which a healing is remembered, so that it is told once, like its beginning."""
 _VERDICTS = {
@@ -83,10 +85,14 @@ def tell_decision(decision: Decision, narrator: Narrator) -> DecisionRecord:
         case Act(record=record):
             return tell_begun(record, narrator)
         case Hold(finding=finding, refusal=refusal, considered=considered):
-            evidence = (*finding.evidence, ("refusal", type(refusal).__name__), ("considered", ", ".join(considered)))
+            evidence = (
+                *finding.evidence,
+                (REFUSAL_EVIDENCE, type(refusal).__name__),
+                ("considered", ", ".join(considered)),
+            )
             return narrator.line("hold", finding.subject, f"{finding.summary} Holding: {refusal}.", evidence)
         case Refused(intent=intent, refusal=refusal):
-            evidence = (*intent.arguments, ("refusal", type(refusal).__name__), ("intent", intent.id))
+            evidence = (*intent.arguments, (REFUSAL_EVIDENCE, type(refusal).__name__), ("intent", intent.id))
             subject = next((value for _name, value in intent.arguments), "fleet")
             return narrator.line("refuse", subject, f"{intent.operator} asked to {intent.verb}: {refusal}.", evidence)
         case Agreed(intent=intent, change=SetPaused(paused=paused)):

@@ -8,8 +8,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from contracts import metric_names as names
 from controller.action_series import ACTIONS_MAX, KEEP_S, SUMMARY_CHARS_MAX
 from controller.core.actions import ActionRecord, Expectation, Measure, ResetGpu, Restart, Shift, Stage, Verdict
+from controller.core.decision import Hold
+from controller.core.findings import Cause, Finding
 from controller.core.fleet import Fleet, RegionShare, TrafficIntent
 from controller.core.helplessness import Helpless, HelplessReason
+from controller.core.narration import REFUSAL_EVIDENCE, Narrator, tell_decision
+from controller.core.refusals import StaleSignals
+from controller.core.story import TickRecord
 from controller.loop import LoopView
 from controller.metrics import HELPLESS_MAX, ControllerMetrics
 
@@ -144,3 +149,20 @@ def test_who_does_not_lead_any_more_tells_nothing_of_what_it_saw(metrics):
     assert series(metrics, names.CONTROLLER_HELPLESS) == {}
     assert series(metrics, names.CONTROLLER_PAUSED) == {(): 0.0}
     assert series(metrics, names.CONTROLLER_EPOCH) == {(): 3.0}
+
+
+def test_a_refusal_is_counted_by_its_type_and_every_type_is_there_at_zero(metrics):
+    held = Narrator.of(NOW, 1, "t").line("hold", "eu-west", "It is slow.", ((REFUSAL_EVIDENCE, "StaleSignals"),))
+    metrics.written(TickRecord(decisions=(held, held)))
+    counted = {
+        dict(labels)["reason"]: value for labels, value in series(metrics, names.CONTROLLER_REFUSALS_TOTAL).items()
+    }
+    assert counted.pop("StaleSignals") == 2
+    assert set(counted.values()) == {0}
+    assert "NoSpareCapacity" in counted
+
+
+def test_a_finding_that_nothing_may_be_done_about_is_told_with_the_type_of_its_refusal():
+    finding = Finding(Cause.OVERLOAD, "eu-west", "eu-west", NOW - 30, "It is slow.", ())
+    line = tell_decision(Hold(finding, StaleSignals("eu-west", "late"), ("restart",)), Narrator.of(NOW, 1, "t"))
+    assert (REFUSAL_EVIDENCE, "StaleSignals") in line.evidence
