@@ -25,7 +25,7 @@ REPLICA = tuple(
 """What an agent knows about a replica."""
 
 WELL = ("good", "ok", "ready", "fresh")
-ILL = ("bad", "failed", "dead", "crashed", "hung", "quarantined")
+ILL = ("bad", "failed", "dead", "crashed", "hung", "quarantined", "threshold")
 COLOURED_WORDS = ((WELL, Colour.GREEN), (ILL, Colour.RED))
 """A series whose name ends in one of these words has its colour, on every dashboard."""
 

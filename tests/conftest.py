@@ -25,6 +25,7 @@ import pytest
 from agent.simulated_gpus.build import build
 from agent.simulated_gpus.directory import create_directory, reader_environment
 from agent.simulated_gpus.state import SimulatedHost
+from grafana.pictures.camera import find_camera
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ON_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -74,10 +75,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "root": (_may_mount, "the right to mount file systems"),
     "compiler": (lambda: bool(program("cc")), "a C compiler (cc)"),
     "systemd": (lambda: bool(program("systemd-analyze")), "systemd-analyze"),
+    "browser": (lambda: find_camera() is not None, "a Chromium or Chrome"),
     "compose": (lambda: bool(program("docker-compose")), "docker-compose"),
 }
-OPTIONAL_ON_CI = {"gpu"}
-"""CI machines have no GPU; everything else they must have."""
+OPTIONAL_ON_CI = {"gpu", "browser"}
+"""CI machines have no GPU, and need no browser: what it photographs is checked before. Everything else they must have."""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

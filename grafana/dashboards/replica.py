@@ -197,6 +197,7 @@ def _gpu() -> Row:
                 (
                     gauge(names.GPU_MEMORY_USED_BYTES, f"in use: {gpu}"),
                     gauge(names.GPU_MEMORY_TOTAL_BYTES, f"all: {gpu}"),
+                    queries.gauge(names.GPU_PROCESS_MEMORY_USED_BYTES, (names.LABEL_REPLICA,), REPLICA),
                 ),
             ),
             Panel(

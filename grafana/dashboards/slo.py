@@ -74,8 +74,7 @@ def _kept() -> Row:
             ),
             Panel(
                 "Coverage",
-                "Share of the window's minutes that have data at all. A budget over half a window is half a statement; "
-                "a young SLO starts at zero.",
+                "Share of the window's minutes so far that were observed. A budget over half of them is half a statement.",
                 Unit.RATIO,
                 (Query(coverage, region),),
                 Look.NUMBER,
@@ -88,7 +87,7 @@ def _kept() -> Row:
                 Unit.COUNT,
                 (Query(promql.selector(names.RULE_SLO_INFO, SLO), queries.legend(names.LABEL_SLO)),),
                 Look.TABLE,
-                columns=(names.LABEL_SLO, "objective", names.LABEL_SLI, names.LABEL_WINDOW, "owner"),
+                columns=("promise", "objective", names.LABEL_SLI, names.LABEL_WINDOW, "owner"),
                 width=6,
                 height=6,
             ),
@@ -127,7 +126,7 @@ def _burning() -> Row:
                 Unit.RATIO,
                 (
                     Query(f"{bad} / ({total} > 0)", queries.legend(*BY_REGION)),
-                    Query(threshold, f"alerts above: {queries.legend(names.LABEL_SEVERITY)}"),
+                    Query(threshold, f"{queries.legend(names.LABEL_SEVERITY)} threshold"),
                 ),
                 links=(TO_REGION,),
                 repeat=names.LABEL_WINDOW,

@@ -2,59 +2,19 @@
 
 import io
 import json
-import subprocess
-import sys
 import threading
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from tests.e2e.embedded import EAST, GPUS, REPOSITORY, WEST, Trimtab
+
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.redis, pytest.mark.prometheus, pytest.mark.alertmanager, pytest.mark.compiler, pytest.mark.timeout(240)]  # fmt: skip
-REPOSITORY = Path(__file__).resolve().parents[2]
-PORT_OFFSET = 3000
-GPUS = 4
-"""Simulated, per host: more than there are replicas, so that one can be lost without any of them."""
-WEST, EAST = "http://127.0.1.10:11080", "http://127.0.2.10:11080"
-
-
-class Trimtab:
-    """The command, with one home."""
-
-    def __init__(self, home: Path, voice_dir: Path) -> None:
-        self.home, self.voice_dir = home, voice_dir
-
-    def __call__(self, *arguments: str, within_s: float = 90) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "trimtab", "--home", str(self.home), *arguments]
-        return subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=within_s, check=False)
-
-    def up(self, *more: str) -> subprocess.CompletedProcess[str]:
-        return self("up", "--detach", "--port-offset", str(PORT_OFFSET), "--voice-dir", str(self.voice_dir), *more, within_s=150)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def voice_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    kept = REPOSITORY / ".trimtab" / "voice"
-    directory = kept if kept.exists() else tmp_path_factory.mktemp("voice") / "joe"
-    argv = [sys.executable, "-m", "serving", "prepare", "--voice-dir", str(directory)]
-    subprocess.run(argv, cwd=REPOSITORY, check=True, capture_output=True, timeout=300)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, voice_dir: Path) -> Iterator[Trimtab]:
-    trimtab = Trimtab(tmp_path_factory.mktemp("up"), voice_dir)
-    started = trimtab.up("--gpus", str(GPUS))
-    try:
-        assert started.returncode == 0, started.stderr
-        assert WEST in started.stdout
-        yield trimtab
-    finally:
-        trimtab("down")
 
 
 class Speaking:
