@@ -109,6 +109,23 @@ def test_windows_roll_or_follow_the_calendar(window, expected):
     assert found.window == expected
 
 
+@pytest.mark.parametrize(
+    ("duration", "start"),
+    [
+        ("1d", "2026-08-19 00:00:01"),
+        ("1w", "2026-08-18 00:00:00"),
+        ("1M", "2026-08-02 00:00:00"),
+        ("1Q", "2026-08-01 00:00:00"),
+        ("1Y", "2026-07-01 00:00:00"),
+    ],
+)
+def test_a_period_cannot_begin_in_the_middle(duration, start):
+    window = {"duration": duration, "calendar": {"startTime": start, "timeZone": "UTC"}}
+    with pytest.raises(SloError, match="begins at") as caught:
+        read(changed(EXACT, "spec.timeWindow", [window]))
+    assert caught.value.field == "s[0].spec.timeWindow[0].calendar.startTime"
+
+
 @pytest.mark.parametrize(("written", "seconds"), [("1m", 60), (5, 300), ("600s", 600), ("1h", 3_600)])
 def test_a_slice_is_minutes_or_a_duration(written, seconds):
     (found,) = read(changed(GAUGE, "spec.objectives.0.timeSliceWindow", written)).slos
