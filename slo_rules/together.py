@@ -11,7 +11,7 @@ from slo_rules.indicators import Composite
 from slo_rules.model import Slo
 
 SLOS_MAX = 1_000
-"""About 20,000 rules: what one Prometheus evaluates every minute with room to spare."""
+"""About 25,000 rules in 2,000 groups: with little history, an eighth of one core of a Prometheus 2.42."""
 
 
 def check_together(slos: tuple[Slo, ...]) -> dict[SloId, Slo]:

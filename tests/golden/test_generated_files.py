@@ -4,6 +4,7 @@
 """
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,14 @@ import slo_rules.__main__ as rules_command
 import trimtab.host.__main__ as host_command
 from alerts.config import rendered_files as alertmanager_files
 from contracts import metric_names
+from contracts.vocabulary import SloId
 from slo_rules.compiler import compile_slos
+from slo_rules.indicators import ExactCounters
 from slo_rules.load import default_paths, load_files
+from slo_rules.model import Slo
 from slo_rules.render import render_rules
+from slo_rules.rule_file import RecordingRule
+from slo_rules.windows import CalendarWindow, Exclusion
 from tests.metric_reader import KNOWN, metrics_in
 from trimtab.host.artefacts import golden_files
 
@@ -62,6 +68,10 @@ def test_rules_and_dashboards_use_no_name_that_contracts_does_not_know():
 
 
 def test_every_recorded_series_is_named_in_contracts():
-    rules = yaml.safe_load(rules_command.GOLDEN.read_text())
-    recorded = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
+    """Of an SLO that uses all there is: some series are for calendar windows and maintenance only."""
+    everything = Slo(
+        SloId("x"), 0.95, ExactCounters(0.2), CalendarWindow(), exclusions=(Exclusion(1_000_000, 1_003_600),)
+    )
+    compiled = compile_slos((everything,), rules_command.GOLDEN_REGIONS, date(2026, 1, 1))
+    recorded = {rule.record for group in compiled.groups for rule in group.rules if isinstance(rule, RecordingRule)}
     assert recorded == {value for name, value in vars(metric_names).items() if name.startswith("RULE_")}
