@@ -36,7 +36,7 @@ class Slo:
     owner: str = ""
     exclusions: tuple[Exclusion | WeeklyExclusion, ...] = ()
     depends_on: SloId | None = None
-    """While that one burns in a region, this one pages nobody there: its trouble is a consequence."""
+    """While that one pages in a region, this one pages nobody there: its trouble is a consequence. Tickets yield to tickets."""
 
     def __post_init__(self) -> None:
         if not OBJECTIVE_MIN <= self.objective <= OBJECTIVE_MAX:
