@@ -1,7 +1,7 @@
 """Values to JSON and back, typed: what was written is what is read, or reading fails loudly.
 
 The actions overlap in their fields, so each is stored with the name of its class; guessing by shape would turn a
-restart into a scale-in one day. Everything else is what pydantic derives from the dataclasses.
+restart into a scale-in one day. Indicators and windows of objectives carry their `kind` for the same reason. Everything else is what pydantic derives from the dataclasses.
 """
 
 from typing import Any
@@ -66,7 +66,12 @@ def slo_to_json(slo: Slo) -> JsonObject:
 
 def slo_from_json(body: JsonObject) -> Slo:
     """The reverse of `slo_to_json`; an objective that is no longer valid raises."""
-    return _SLO.validate_python(_from_before_indicators(body) if "indicator" not in body else body)
+    body = _from_before_indicators(body) if "indicator" not in body else body
+    for union in ("indicator", "window"):
+        if "kind" not in body[union]:  # two histograms have the same fields: guessing would turn one into the other
+            msg = f"the {union} of objective {body.get('id')} does not say its kind"
+            raise ValueError(msg)
+    return _SLO.validate_python(body)
 
 
 def order_to_json(order: Order) -> JsonObject:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -20,9 +21,25 @@ from controller.core.actions import (
 )
 from controller.core.fleet import TrafficIntent
 from controller.journal import codec
-from slo_rules.indicators import ExactCounters
+from slo_rules.indicators import (
+    ClassicHistogram,
+    Composite,
+    EventRatio,
+    ExactCounters,
+    GaugeBound,
+    NativeHistogram,
+    Part,
+)
 from slo_rules.model import Slo
-from slo_rules.windows import RollingWindow
+from slo_rules.windows import (
+    CalendarUnit,
+    CalendarWindow,
+    Exclusion,
+    RollingWindow,
+    Slices,
+    Weekday,
+    WeeklyExclusion,
+)
 
 # Surrogates are not text: they cannot leave this process as UTF-8, so no id may hold them.
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
@@ -54,17 +71,63 @@ def test_an_order_is_read_back_as_it_was_written(order: Order) -> None:
     assert codec.order_from_json(codec.order_to_json(order)) == order
 
 
-@settings(deadline=None, max_examples=30)
-@given(
+THRESHOLDS = st.floats(0.001, 3_600)
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+INDICATORS = st.one_of(
+    st.builds(ExactCounters, THRESHOLDS, st.sampled_from(SliKind)),
+    st.builds(ClassicHistogram, st.just("h"), THRESHOLDS),
+    st.builds(NativeHistogram, st.just("h"), THRESHOLDS),
+    st.builds(EventRatio, st.just("t"), st.just("b"), st.none()),
+    st.builds(EventRatio, st.just("t"), st.none(), st.just("g")),
+    st.builds(GaugeBound, st.just("g"), st.floats(-1e6, 1e6), st.sampled_from(["lt", "lte", "gt", "gte"])),
     st.builds(
-        Slo,
-        id=st.just("fast"),
-        objective=st.floats(0.5, 0.9999),
-        indicator=st.builds(ExactCounters, st.floats(0.001, 3600)),
-    )
+        Composite,
+        st.lists(NAMES, min_size=2, max_size=4, unique=True).map(
+            lambda names: tuple(Part(name, 2.0) for name in names)
+        ),
+    ),
 )
-def test_an_objective_is_read_back_as_it_was_written(slo: Slo) -> None:
-    assert codec.slo_from_json(codec.slo_to_json(slo)) == slo
+WINDOWS = st.one_of(
+    st.builds(RollingWindow, st.integers(3_600, 86_400)),
+    st.builds(CalendarWindow, st.sampled_from(CalendarUnit), st.sampled_from(["UTC", "Europe/Berlin"])),
+)
+EXCLUSIONS = st.one_of(
+    st.builds(Exclusion, st.just(1_700_000_000), st.integers(1_700_000_001, 1_700_600_000), st.just("why")),
+    st.builds(WeeklyExclusion, st.sampled_from(Weekday), st.integers(0, 700), st.integers(701, 1_440)),
+)
+
+
+@st.composite
+def objectives(draw: st.DrawFn) -> Slo:
+    indicator = draw(INDICATORS)
+    no_slices = isinstance(indicator, Composite)
+    slices = st.builds(Slices, st.sampled_from([60, 300]), st.floats(0.1, 1.0))
+    needs_slices = isinstance(indicator, GaugeBound)
+    return Slo(
+        id=SloId("fast"),
+        objective=draw(st.floats(0.5, 0.9999)),
+        indicator=indicator,
+        window=draw(WINDOWS),
+        slices=None if no_slices else draw(slices if needs_slices else st.none() | slices),
+        exclusions=tuple(draw(st.lists(EXCLUSIONS, max_size=3))),
+        depends_on=draw(st.none() | NAMES),
+    )
+
+
+@settings(deadline=None, max_examples=120)
+@given(objectives())
+def test_an_objective_of_any_kind_is_read_back_as_it_was_written(slo: Slo) -> None:
+    assert codec.slo_from_json(json.loads(json.dumps(codec.slo_to_json(slo)))) == slo
+
+
+@pytest.mark.parametrize("kind", [None, "vibes"])
+def test_an_indicator_whose_kind_is_not_told_is_not_guessed(kind: str | None) -> None:
+    body = codec.slo_to_json(Slo(SloId("fast"), 0.9, ClassicHistogram("h", 0.2)))
+    body["indicator"] = {name: value for name, value in body["indicator"].items() if name != "kind"}
+    if kind is not None:
+        body["indicator"]["kind"] = kind
+    with pytest.raises(ValueError, match="kind"):
+        codec.slo_from_json(body)
 
 
 def test_an_objective_from_before_indicators_is_still_read() -> None:
@@ -129,4 +192,6 @@ def test_a_restart_never_becomes_a_scale_in_though_its_fields_would_do(record: A
 
 def test_a_body_that_is_not_an_objective_any_more_is_refused() -> None:
     with pytest.raises(ValidationError, match="percentage"):
-        codec.slo_from_json({"id": "fast", "objective": 95.0, "indicator": {"kind": "exact_counters", "threshold_s": 0.2}})
+        codec.slo_from_json(
+            {"id": "fast", "objective": 95.0, "indicator": {"kind": "exact_counters", "threshold_s": 0.2}}
+        )
