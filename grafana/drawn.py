@@ -31,6 +31,8 @@ from grafana.variables import DATASOURCE_VARIABLE
 DATASOURCE = DataSourceRef(type_val="prometheus", uid=f"${{{DATASOURCE_VARIABLE}}}")
 VALUE = "Value"
 """What Grafana calls the column with the sample itself."""
+BEGUN = "begun"
+"""What we call it where it is a time; the newest comes first."""
 LOOKED_AT_ONCE = (Look.NUMBER, Look.TABLE)
 """They show one moment: asking for every moment of the range would be thrown away."""
 
@@ -125,9 +127,12 @@ def _table(panel: Panel) -> table.Panel:
     order = {column: index for index, column in enumerate(columns)}
     ordered = DataTransformerConfig(
         id_val="organize",
-        options={"excludeByName": {}, "indexByName": order, "renameByName": {VALUE: "begun"}},
+        options={"excludeByName": {}, "indexByName": order, "renameByName": {VALUE: BEGUN}},
     )
-    return table.Panel().with_transformation(chosen).with_transformation(ordered)
+    draws = table.Panel().with_transformation(chosen).with_transformation(ordered)
+    if VALUE in columns:
+        draws.sort_by([common.TableSortByFieldState().display_name(BEGUN).desc(desc=True)])
+    return draws
 
 
 def _thresholds(steps: tuple[tuple[float | None, Colour], ...]) -> dashboard.ThresholdsConfig:

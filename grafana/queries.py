@@ -1,7 +1,7 @@
 """PromQL that several dashboards share: which series a variable selects, rates and counts per label, zero instead of nothing.
 
-A query whose answer is empty in health would look like one that is broken: those that count troubles add a series of
-zeros named "none", so that an empty panel always means missing data.
+A query whose answer is empty in health would look like one that is broken: those that count troubles answer with a zero
+named "none" instead, so that an empty panel always means missing data.
 """
 
 from contracts import metric_names as names
@@ -67,7 +67,8 @@ def increase_by(metric: str, by: tuple[str, ...], *matchers: Matcher) -> Query:
 def happened_by(metric: str, by: tuple[str, ...], *matchers: Matcher) -> Query:
     """How often something happened within the chosen time range, per label; only what happened at all."""
     events = promql.sum_by(by, promql.increase(promql.selector(metric, *matchers), RANGE))
-    return Query(or_none(f"{events} > 0", by[0]), legend(*by))
+    # Whole events: an increase is extrapolated to the ends of the range, and two become 2.01.
+    return Query(or_none(f"round({events}) > 0", by[0]), legend(*by))
 
 
 def mean(seconds: str, count: str, by: tuple[str, ...], *matchers: Matcher) -> Query:
@@ -88,8 +89,8 @@ def quantiles(histogram: str, by: tuple[str, ...], *matchers: Matcher) -> tuple[
 
 
 def or_none(expr: str, label: str) -> str:
-    """`expr`, and a series of zeros called "none": nothing to report is a zero, not an empty panel."""
-    return f'{expr} or label_replace(vector(0), "{label}", "{NONE}", "", "")'
+    """`expr`, or a zero called "none" while it has no series: nothing to report is not an empty panel."""
+    return f'({expr}) or label_replace(vector(0) unless on () ({expr}), "{label}", "{NONE}", "", "")'
 
 
 def coded(metric: str, label: str, states: tuple[State, ...], by: tuple[str, ...], *matchers: Matcher) -> str:
@@ -125,7 +126,11 @@ def helpless(*matchers: Matcher) -> Query:
 
 
 def actions(*matchers: Matcher) -> Annotation:
-    """Marks where an action of the loop was begun, with what it was and its verdict as far as there is one."""
-    begun = promql.selector(names.CONTROLLER_ACTION_BEGUN_TIMESTAMP_SECONDS, *matchers)
+    """Marks where an action of the loop was begun that has been judged by now, with its verdict.
+
+    One that is still open would be marked again at every stage; the control loop's own page lists those.
+    """
+    closed = promql.equals(names.LABEL_STAGE, "closed")
+    begun = promql.selector(names.CONTROLLER_ACTION_BEGUN_TIMESTAMP_SECONDS, closed, *matchers)
     text = legend(names.LABEL_KIND, names.LABEL_SUBJECT, names.LABEL_VERDICT)
     return Annotation("Actions and their verdicts", f"{begun} * 1000", text, Colour.BLUE, at_value=True)

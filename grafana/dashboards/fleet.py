@@ -2,7 +2,7 @@
 
 from contracts import metric_names as names
 from contracts.dashboards import DashboardUid
-from contracts.vocabulary import GpuAction, SliKind
+from contracts.vocabulary import GpuAction, ReplicaState, SliKind
 from grafana import queries, states
 from grafana.model import Dashboard, Limits, Link, Look, Panel, Query, Row, Unit, Words
 from slo_rules import promql
@@ -121,7 +121,10 @@ def _traffic() -> Row:
 
 
 def _machines() -> Row:
-    up = promql.selector(names.AGENT_REPLICA_UP, queries.REGION)
+    stopped = promql.selector(
+        names.AGENT_REPLICA_STATE, promql.equals(names.LABEL_STATE, ReplicaState.STOPPED.value), queries.REGION
+    )
+    meant = f"{promql.selector(names.AGENT_REPLICA_UP, queries.REGION)} unless on (instance, replica) ({stopped} == 1)"
     region = (names.LABEL_REGION,)
     wanted = promql.selector(
         names.GPU_RECOMMENDED_ACTION,
@@ -133,9 +136,9 @@ def _machines() -> Row:
         (
             Panel(
                 "Replicas ready",
-                "Share of the replicas whose last probe said ready.",
+                "Share of the replicas whose last probe said ready; without those that were stopped on purpose.",
                 Unit.RATIO,
-                (Query(f"{promql.sum_by(region, up)} / count by (region) ({up})", queries.legend(*region)),),
+                (Query(f"avg by (region) ({meant})", queries.legend(*region)),),
                 Look.NUMBER,
                 limits=Limits(yellow=1.0, red=0.5),
                 links=(TO_REGION,),
@@ -190,7 +193,7 @@ def _healing() -> Row:
                 "Actions of the loop by verdict",
                 "Closed within the chosen time range, judged by the objective they were meant to mend.",
                 Unit.COUNT,
-                (queries.happened_by(names.CONTROLLER_ACTIONS_TOTAL, (names.LABEL_VERDICT, names.LABEL_KIND)),),
+                (queries.happened_by(names.CONTROLLER_ACTIONS_TOTAL, (names.LABEL_KIND, names.LABEL_VERDICT)),),
                 Look.NUMBER,
                 links=(TO_LOOP,),
                 width=6,

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from grafana.drawn import BEGUN
 from grafana.model import Colour, State, Unit
 from grafana.pictures.plots import AXIS_HEIGHT, clock
 from grafana.pictures.scene import Seen, Told
@@ -36,6 +37,8 @@ def numbers(seen: Seen, box: Box) -> Iterator[str]:
     if not named:
         return
     across = min(len(named), NUMBERS_BESIDE_MAX)
+    while across > 1 and max(width_of(line.name) for line in named) > box.width / across - 8:
+        across -= 1
     down = math.ceil(len(named) / across)
     wide, high = box.width / across, box.height / down
     for index, line in enumerate(named):
@@ -72,25 +75,35 @@ def bands(seen: Seen, box: Box, span: Span) -> Iterator[str]:
 
 
 def table(seen: Seen, box: Box, now_s: float) -> Iterator[str]:
-    """One row per series: the labels asked for, and the sample where it says something. A single row is turned upright."""
+    """One row per series: the labels asked for, newest first, and the sample where it says something. A single row is turned upright."""
     columns = list(seen.panel.columns)
-    rows = [[dict(line.series.labels).get(column, "") for column in columns] for line in seen.named]
+    lines = sorted(seen.named, key=lambda line: line.series.newest, reverse=True)
+    rows = [[dict(line.series.labels).get(column, "") for column in columns] for line in lines]
     if seen.panel.unit is Unit.AGO:
-        columns.append("begun")
-        for row, line in zip(rows, seen.named, strict=True):
+        columns.append(BEGUN)
+        for row, line in zip(rows, lines, strict=True):
             row.append(tell(Unit.AGO, line.series.newest, now_s))
     if len(rows) == 1 and seen.panel.unit is not Unit.AGO:
         rows, columns = [[name, value] for name, value in zip(columns, rows[0], strict=True)], []
-    wide = (box.width - 24) / max(1, len(rows[0]) if rows else len(columns))
+    left = _columns([columns, *rows] if columns else rows, box)
     y = box.y + 18
-    for text, index in zip(columns, range(len(columns)), strict=True):
-        yield write(text, box.x + 12 + index * wide, y, fill=FAINT, font_weight="bold")
+    for title, x in zip(columns, left, strict=False):
+        yield write(title, x, y, fill=FAINT, font_weight="bold")
     y += ROW_HEIGHT if columns else 0
     for row in rows[: int((box.height - 20) / ROW_HEIGHT)]:
         yield tag("line", x1=box.x + 10, x2=box.x + box.width - 10, y1=y + 8, y2=y + 8, stroke=GRID)
-        for index, text in enumerate(row):
-            yield write(fitted(text, wide - 6), box.x + 12 + index * wide, y)
+        for cell, x, end in zip(row, left, left[1:], strict=False):
+            yield write(fitted(cell, end - x - 6), x, y)
         y += ROW_HEIGHT
+
+
+def _columns(rows: Sequence[Sequence[str]], box: Box) -> list[float]:
+    """Left edges, and the right edge of the last: shares as wide as the longest text of each column."""
+    longest = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    edges = [box.x + 12]
+    for letters in longest:
+        edges.append(edges[-1] + (box.width - 24) * letters / sum(longest))
+    return edges
 
 
 def text(told: Told, box: Box) -> Iterator[str]:

@@ -6,7 +6,8 @@ from html import escape
 from grafana.model import Colour
 
 INK, FAINT, GRID, PAPER, CARD = "#1f2328", "#656d76", "#e4e7eb", "#f3f4f6", "#ffffff"
-PALETTE = ("#2f6fdb", "#d9822b", "#2e9e5b", "#8a5cd1", "#c2417c", "#17919e", "#a3861c", "#6b7280", "#b3402a", "#4a5bb8")
+PALETTE = ("#2f6fdb", "#d9822b", "#8a5cd1", "#17919e", "#c2417c", "#a3861c", "#6b7280", "#5aa9e6", "#8c564b", "#4a5bb8")
+"""No green and no red: those mean something."""
 COLOURS = {
     Colour.GREEN: "#2e9e5b",
     Colour.YELLOW: "#d1a113",

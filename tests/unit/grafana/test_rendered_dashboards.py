@@ -1,6 +1,8 @@
 """The JSON that Grafana gets. No Grafana is at hand here: structure is checked by the SDK's builders and by these tests."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -152,3 +154,14 @@ def test_the_command_writes_the_dashboards_and_their_provisioning(capsys, tmp_pa
         *("provisioning/dashboards/trimtab.yml", "provisioning/datasources/trimtab.yml"),
         *("region.json", "replica.json", "serving.json", "slo.json"),
     ]
+
+
+def test_the_documentation_names_every_dashboard_and_shows_pictures_that_are_there():
+    document = Path(__file__).resolve().parents[3] / "docs" / "dashboards.md"
+    text = document.read_text(encoding="utf-8")
+    for dashboard in dashboards():
+        assert f"| {dashboard.title} | {dashboard.question} |" in text
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert 0 < (document.parent / picture).stat().st_size < 300_000
