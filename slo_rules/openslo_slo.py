@@ -77,14 +77,18 @@ def notices_of(document: SloDocument, where: str, known: Known) -> tuple[Notice,
     found: list[Notice] = []
     for index, use in enumerate(spec.alertPolicies):
         found.extend(use_notices(use, f"{path}.alertPolicies[{index}]", known.names))
-    objective = spec.objectives[0]
-    without_threshold = spec.indicatorRef is None or isinstance(known.indicators.get(spec.indicatorRef), EventRatio)
-    if without_threshold and not (spec.indicator and spec.indicator.spec.thresholdMetric):
-        for name, value in (("op", objective.op), ("value", objective.value)):
-            if value is not None:
-                text = "not used: only a thresholdMetric is compared with something"
-                found.append(Notice(f"{path}.objectives[0].{name}", text))
+    if not _is_compared(spec, known):
+        objective, text = spec.objectives[0], "not used: only a thresholdMetric is compared with something"
+        given = [name for name, value in (("op", objective.op), ("value", objective.value)) if value is not None]
+        found.extend(Notice(f"{path}.objectives[0].{name}", text) for name in given)
     return tuple(found)
+
+
+def _is_compared(spec: SloSpec, known: Known) -> bool:
+    """Whether the indicator is a thresholdMetric; also of an SLI at fault, about which nothing more is said."""
+    if spec.indicator is not None:
+        return spec.indicator.spec.thresholdMetric is not None
+    return spec.indicatorRef is not None and not isinstance(known.indicators.get(spec.indicatorRef), EventRatio)
 
 
 def _indicator(spec: SloSpec, notes: Notes, path: str, known: Known) -> Indicator | None:
