@@ -68,7 +68,9 @@ def slo_from_json(body: JsonObject) -> Slo:
     """The reverse of `slo_to_json`; an objective that is no longer valid raises."""
     body = _from_before_indicators(body) if "indicator" not in body else body
     for union in ("indicator", "window"):
-        if "kind" not in body[union]:  # two histograms have the same fields: guessing would turn one into the other
+        if (
+            union in body and "kind" not in body[union]
+        ):  # two histograms have the same fields: guessing would turn one into the other
             msg = f"the {union} of objective {body.get('id')} does not say its kind"
             raise ValueError(msg)
     return _SLO.validate_python(body)

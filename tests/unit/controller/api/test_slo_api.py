@@ -51,6 +51,22 @@ async def api(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """For tests in which nothing may change."""
+    made = Rig(tmp_path_factory.mktemp("shared"), {})
+    yield made
+    assert made.slo_changes == 0
+    made.database.close()
+
+
+@pytest.fixture
+async def still(shared: Rig) -> AsyncIterator[httpx.AsyncClient]:
+    shared.desk.asked.clear()
+    async with shared.client() as client:
+        yield client
+
+
 async def with_parts(api: httpx.AsyncClient) -> None:
     for name in ("a", "b"):
         assert (await api.post(PATH, json={"id": name, **RATIO})).status_code == 201
@@ -108,15 +124,15 @@ async def test_every_other_field_comes_back_as_it_was_sent(api: httpx.AsyncClien
     ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_what_cannot_be_is_refused_with_field_and_fix_and_nothing_changes(
-    api: httpx.AsyncClient, rig: Rig, body: dict[str, Any], field: str
+    still: httpx.AsyncClient, shared: Rig, body: dict[str, Any], field: str
 ) -> None:
     for query in ("", "?dry_run=true"):
-        answer = await api.post(PATH + query, json={**BASE, **body})
+        answer = await still.post(PATH + query, json={**BASE, **body})
         assert answer.status_code == 422, answer.text
         found = answer.json()
         assert (found["field"], bool(found["fix"])) == (field, True)
-    assert (await api.get(PATH)).json()["items"] == []
-    assert (rig.slo_changes, rig.desk.asked) == (0, [])
+    assert (await still.get(PATH)).json()["items"] == []
+    assert (shared.slo_changes, shared.desk.asked) == (0, [])
 
 
 async def test_one_that_others_need_stays_until_they_let_go(api: httpx.AsyncClient) -> None:
@@ -157,10 +173,10 @@ async def test_a_document_goes_in_and_comes_out_the_same(api: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("name", template_names())
-async def test_every_template_can_be_tried(api: httpx.AsyncClient, rig: Rig, name: str) -> None:
-    answer = await api.post(f"{PATH}?dry_run=true", content=template_text(name), headers=YAML)
+async def test_every_template_can_be_tried(still: httpx.AsyncClient, shared: Rig, name: str) -> None:
+    answer = await still.post(f"{PATH}?dry_run=true", content=template_text(name), headers=YAML)
     assert answer.status_code == 200, answer.text
-    assert [report["id"] for report in answer.json()["reports"]] == [asked.slo.id for asked in rig.desk.asked]
+    assert [report["id"] for report in answer.json()["reports"]] == [asked.slo.id for asked in shared.desk.asked]
 
 
 async def test_a_document_may_be_json(api: httpx.AsyncClient) -> None:
@@ -187,15 +203,15 @@ async def test_a_document_may_be_json(api: httpx.AsyncClient) -> None:
     [("a: [", "body"), ("", "body"), (SHIPPED.replace("0.95", "95"), "body[0].spec.objectives[0].target")],
     ids=["not YAML", "nothing", "a percentage"],
 )
-async def test_a_bad_document_is_refused_with_its_place(api: httpx.AsyncClient, text: str, field: str) -> None:
-    answer = await api.post(PATH, content=text, headers=YAML)
+async def test_a_bad_document_is_refused_with_its_place(still: httpx.AsyncClient, text: str, field: str) -> None:
+    answer = await still.post(PATH, content=text, headers=YAML)
     assert answer.status_code == 422
     assert answer.json()["field"].startswith(field)
     assert answer.json()["fix"]
 
 
-async def test_bytes_that_are_no_text_are_refused(api: httpx.AsyncClient) -> None:
-    answer = await api.post(PATH, content=b"\xff\xfe", headers=YAML)
+async def test_bytes_that_are_no_text_are_refused(still: httpx.AsyncClient) -> None:
+    answer = await still.post(PATH, content=b"\xff\xfe", headers=YAML)
     assert (answer.status_code, answer.json()["field"]) == (422, "body")
 
 
