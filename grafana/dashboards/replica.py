@@ -14,6 +14,8 @@ from slo_rules import promql
 
 THIS = (REGION, HOST, REPLICA)
 UP = promql.selector(names.AGENT_REPLICA_UP, REPLICA)
+DEVICE = (REGION, HOST, GPU)
+ITS_GPU = f"{queries.legend(names.LABEL_HOST)} GPU {queries.legend(names.LABEL_GPU)}"
 USERS = promql.selector(names.GPU_CONTAINER_INFO, REPLICA)
 TO_SERVING = Link("Serving", DashboardUid.SERVING, (names.LABEL_REGION, names.LABEL_HOST, names.LABEL_REPLICA))
 NEXT = """
@@ -143,21 +145,25 @@ def of_its_gpus(series: str) -> str:
     return f"{used} or {nobody_knows}"
 
 
+def _of_gpu(metric: str, legend: str) -> Query:
+    return Query(of_its_gpus(promql.selector(metric, *DEVICE)), legend)
+
+
+def _held() -> Query:
+    """Why clocks are low. An idle GPU lowers them itself, which is nobody's trouble."""
+    reasons = promql.Matcher(names.LABEL_REASON, "!=", "gpu_idle")
+    seconds = promql.rate(promql.selector(names.GPU_CLOCK_EVENT_SECONDS_TOTAL, *DEVICE, reasons), RATE)
+    by = (names.LABEL_REASON,)
+    return Query(promql.sum_by(by, of_its_gpus(seconds)), queries.legend(*by))
+
+
+def _xids() -> Query:
+    events = promql.increase(promql.selector(names.GPU_XID_ERRORS_TOTAL, *DEVICE), RANGE)
+    seen = f"round({promql.sum_by((names.LABEL_XID,), of_its_gpus(events))}) > 0"
+    return Query(queries.or_none(seen, names.LABEL_XID), f"Xid {queries.legend(names.LABEL_XID)}")
+
+
 def _gpu() -> Row:
-    where = (REGION, HOST, GPU)
-    gpu = f"{queries.legend(names.LABEL_HOST)} GPU {queries.legend(names.LABEL_GPU)}"
-
-    def gauge(metric: str, legend: str = gpu) -> Query:
-        return Query(of_its_gpus(promql.selector(metric, *where)), legend)
-
-    held = promql.rate(
-        promql.selector(
-            names.GPU_CLOCK_EVENT_SECONDS_TOTAL, *where, promql.Matcher(names.LABEL_REASON, "!=", "gpu_idle")
-        ),
-        RATE,
-    )
-    xids = promql.increase(promql.selector(names.GPU_XID_ERRORS_TOTAL, *where), RANGE)
-    xids_seen = f"sum by ({names.LABEL_XID}) ({of_its_gpus(xids)}) > 0"
     return Row(
         "How is its GPU?",
         (
@@ -166,8 +172,8 @@ def _gpu() -> Row:
                 "Of the core, and the threshold at which the hardware slows it down.",
                 Unit.CELSIUS,
                 (
-                    gauge(names.GPU_TEMPERATURE_CELSIUS),
-                    gauge(names.GPU_TEMPERATURE_SLOWDOWN_CELSIUS, f"slow-down of {gpu}"),
+                    _of_gpu(names.GPU_TEMPERATURE_CELSIUS, ITS_GPU),
+                    _of_gpu(names.GPU_TEMPERATURE_SLOWDOWN_CELSIUS, f"slow-down of {ITS_GPU}"),
                 ),
             ),
             Panel(
@@ -175,28 +181,23 @@ def _gpu() -> Row:
                 "Low and idle is normal; low and busy is slow.",
                 Unit.RATIO,
                 (
-                    gauge(names.GPU_SM_CLOCK_RATIO, f"clock of {gpu}"),
-                    gauge(names.GPU_UTILIZATION_RATIO, f"busy: {gpu}"),
+                    _of_gpu(names.GPU_SM_CLOCK_RATIO, f"clock of {ITS_GPU}"),
+                    _of_gpu(names.GPU_UTILIZATION_RATIO, f"busy: {ITS_GPU}"),
                 ),
             ),
             Panel(
                 "What holds the clocks down",
                 "Share of time per reason. sw_power_cap is normal; thermal, hw_slowdown and power brake are not.",
                 Unit.RATIO,
-                (
-                    Query(
-                        f"sum by ({names.LABEL_REASON}) ({of_its_gpus(held)})",
-                        queries.legend(names.LABEL_REASON),
-                    ),
-                ),
+                (_held(),),
             ),
             Panel(
                 "Memory in use",
                 "Of the device, and by this replica where its process can be seen.",
                 Unit.BYTES,
                 (
-                    gauge(names.GPU_MEMORY_USED_BYTES, f"in use: {gpu}"),
-                    gauge(names.GPU_MEMORY_TOTAL_BYTES, f"all: {gpu}"),
+                    _of_gpu(names.GPU_MEMORY_USED_BYTES, f"in use: {ITS_GPU}"),
+                    _of_gpu(names.GPU_MEMORY_TOTAL_BYTES, f"all: {ITS_GPU}"),
                     queries.gauge(names.GPU_PROCESS_MEMORY_USED_BYTES, (names.LABEL_REPLICA,), REPLICA),
                 ),
             ),
@@ -204,13 +205,13 @@ def _gpu() -> Row:
                 "Power",
                 "And the limit in force.",
                 Unit.WATTS,
-                (gauge(names.GPU_POWER_WATTS), gauge(names.GPU_POWER_LIMIT_WATTS, f"limit of {gpu}")),
+                (_of_gpu(names.GPU_POWER_WATTS, ITS_GPU), _of_gpu(names.GPU_POWER_LIMIT_WATTS, f"limit of {ITS_GPU}")),
             ),
             Panel(
                 "Xids in this time range",
                 "Driver errors by number, as events; none is well. agent/data/xid_actions.yaml says what each calls for.",
                 Unit.COUNT,
-                (Query(queries.or_none(xids_seen, names.LABEL_XID), f"Xid {queries.legend(names.LABEL_XID)}"),),
+                (_xids(),),
                 Look.NUMBER,
                 limits=Limits(yellow=0.5, red=1),
             ),

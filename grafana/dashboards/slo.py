@@ -44,7 +44,6 @@ def slo() -> Dashboard:
 
 def _kept() -> Row:
     budget = promql.selector(names.RULE_BUDGET_REMAINING, SLO, REGION)
-    state = queries.coded(names.RULE_STATE, names.LABEL_STATE, states.SLO, BY_REGION, SLO, REGION)
     coverage = promql.selector(names.RULE_COVERAGE, SLO, REGION)
     region = queries.legend(*BY_REGION)
     return Row(
@@ -91,24 +90,33 @@ def _kept() -> Row:
                 width=6,
                 height=6,
             ),
-            Panel(
-                "State",
-                "No traffic is neither good nor bad. No data is not health: disruptive actions wait until it is back.",
-                Unit.COUNT,
-                (Query(state, region),),
-                Look.STATES,
-                states=states.SLO,
-                links=(TO_REGION,),
-                width=12,
-            ),
-            Panel(
-                "Error budget over time",
-                "It falls while events are bad, and comes back as old ones leave the window.",
-                Unit.RATIO,
-                (Query(budget, region),),
-                limits=Limits(yellow=0.25, red=0.0),
-                width=12,
-            ),
+            *_history(),
+        ),
+    )
+
+
+def _history() -> tuple[Panel, ...]:
+    budget = promql.selector(names.RULE_BUDGET_REMAINING, SLO, REGION)
+    state = queries.coded(names.RULE_STATE, names.LABEL_STATE, states.SLO, BY_REGION, SLO, REGION)
+    region = queries.legend(*BY_REGION)
+    return (
+        Panel(
+            "State",
+            "No traffic is neither good nor bad. No data is not health: disruptive actions wait until it is back.",
+            Unit.COUNT,
+            (Query(state, region),),
+            Look.STATES,
+            states=states.SLO,
+            links=(TO_REGION,),
+            width=12,
+        ),
+        Panel(
+            "Error budget over time",
+            "It falls while events are bad, and comes back as old ones leave the window.",
+            Unit.RATIO,
+            (Query(budget, region),),
+            limits=Limits(yellow=0.25, red=0.0),
+            width=12,
         ),
     )
 
