@@ -15,12 +15,11 @@ from slo_rules.load_templates import template_names, template_summary, template_
 from slo_rules.openslo import DocumentSet
 from slo_rules.openslo_export import export
 from slo_rules.render import render_rules
-from slo_rules.rule_tests import render_suite, suites_of
+from slo_rules.rule_tests import SUFFIX, rule_test_files
 
 GOLDEN = Path(__file__).parent / "generated" / "rules.yml"
 GOLDEN_REGIONS = (Region("eu-west"), Region("us-east"))
 """The regions of the embedded stack."""
-RULES_FILE = "rules.yml"
 ANY_DAY = date(2024, 1, 1)
 """No document is at fault because of the day on which it is checked."""
 EXAMPLES = """examples:
@@ -70,18 +69,12 @@ def _compile(arguments: argparse.Namespace) -> None:
 def _tests(arguments: argparse.Namespace) -> None:
     """One folder with the rules and everything promtool needs to judge them."""
     _, documents = _loaded(arguments)
-    regions, folder = _regions(arguments) or GOLDEN_REGIONS, arguments.output
-    rules = render_rules(compile_slos(documents.slos, regions, arguments.today))
-    others = {slo.id: slo for slo in documents.slos}
-    suites = {
-        f"{slo.id}.{suite.name}_test.yml": render_suite(slo, suite, rules_file=RULES_FILE, others=others)
-        for slo in documents.slos
-        for suite in suites_of(slo, regions)
-    }
+    folder: Path = arguments.output
+    files = rule_test_files(documents.slos, _regions(arguments) or GOLDEN_REGIONS)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {RULES_FILE: rules, **suites}.items():
+    for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{len(suites)} files for `promtool test rules` in {folder}\n")
+    sys.stdout.write(f"{len(files)} files written; now run: promtool test rules {folder}/*{SUFFIX}\n")
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -135,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--region", action="append", metavar="NAME", help="a region expected to report; repeatable"
         )
-    for command in (compiling, checking, testing):
+    for command in (compiling, checking):
         command.add_argument("--today", type=date.fromisoformat, metavar="DATE", help="needed for calendar windows")
     templates = commands.add_parser("templates", help="list documents to begin with, or print one")
     templates.set_defaults(run=_templates)

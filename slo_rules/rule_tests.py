@@ -1,292 +1,170 @@
-"""Every compiled SLO carries its own tests: a `promtool test rules` file that holds the rules to their promises.
+"""Every compiled SLO carries its own tests: `promtool test rules` files that hold the rules to their promises.
 
 Rules that quietly never fire are the usual fate of alerting, so the cases are generated with the rules: an outage pages in
-time and not at once, silence and a few slow requests stay quiet, a borderline ratio is no verdict, a region that vanishes
-is reported, and the budget adds up.
+time and not at once, silence and a few slow requests stay quiet, chance is no verdict, a region that vanishes is reported,
+and the budget adds up.
 
-promtool loads at most 10,000 samples per query. These cases keep their histories short, so they run against the very file
-that ships; a test that fills a whole window has to compile the SLO with one of six days or less.
+promtool gives a file one evaluation interval, so there is one file for what scrapes show and one for each tier whose windows
+are days. Time in promtool begins in 1970: calendar periods and maintenance are moved there, all else is tested as it ships.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from types import MappingProxyType
+from urllib.parse import quote
 
 import yaml
 
-from contracts.metric_names import (
-    ALERT_SLO_BURN,
-    ALERT_SLO_NO_DATA,
-    JOB_REPLICAS,
-    LABEL_JOB,
-    LABEL_OUTCOME,
-    LABEL_REGION,
-    LABEL_REPLICA,
-    LABEL_SLO,
-    LABEL_TIER,
-    RULE_BUDGET_REMAINING,
-    SLO_EVENTS_TOTAL,
-)
-from contracts.vocabulary import Outcome, Region
+from contracts.vocabulary import Region, SloId
 from slo_rules import promql
-from slo_rules.compiler import MIN_BAD
+from slo_rules.compiler import compile_slos
+from slo_rules.fleet_alerts import fleet_group
 from slo_rules.model import Slo
-from slo_rules.tiers import LAG_S, Tier, derive_tiers, exact_budget
+from slo_rules.render import render_rules
+from slo_rules.rule_file import RuleFile
+from slo_rules.rule_tests_cases import everyday_cases
+from slo_rules.rule_tests_expect import Case, Tested
+from slo_rules.rule_tests_samples import sample_case
+from slo_rules.rule_tests_special import consequence_case, maintenance_case
+from slo_rules.rule_tests_tiers import RAW, Grid, burn_case, grid_of, page_case
+from slo_rules.rule_tests_traffic import MINUTE_S, Replica, input_series
+from slo_rules.together import ancestors, members
+from slo_rules.windows import Exclusion
 
-SCRAPE_S = 30
-"""The slowest scrape the rules promise to work with."""
-EVENTS_PER_SCRAPE = Decimal(300)
-"""Ten requests per second."""
-MINUTE_S = 60
-HISTORY_S_MIN = 3_600
-HISTORY_S_MAX = 12 * 3_600
-"""720 recorded samples per series: far from promtool's cap even when an expression reads eight of them."""
-HEARD_S = HISTORY_S_MIN + 2 * MINUTE_S
-"""When a burst after an hour of silence is fully recorded and still inside the shortest window."""
-ENDS_AFTER_S = 180
-"""After the short window: two minutes until `rate` has forgotten the trouble, one for the evaluation grid."""
-VANISHED_WITHIN_S = 300
-"""Two minutes until `rate` sees nothing, two of patience, one for the evaluation grid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Constant traffic for a while; `bad` and `good` are events per scrape."""
-
-    seconds: int
-    good: Decimal
-    bad: Decimal
-
-
-_SILENT = Stretch(HISTORY_S_MIN, Decimal(0), Decimal(0))
+NO_OTHERS: Mapping[SloId, Slo] = MappingProxyType({})
+FIRST_DAY = date(1970, 1, 1)
+"""When promtool's time begins."""
+MAINTENANCE_S = 3_600
+SUFFIX = "_test.yml"
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
-    """`expr` must be exactly `value` at that time."""
-
-    at_s: int
-    expr: str
-    value: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One scenario: what happens in each region, and what must be true then."""
+class Suite:
+    """The cases of one file."""
 
     name: str
-    traffic: tuple[tuple[Region, tuple[Stretch, ...]], ...]
-    expected: tuple[Expectation, ...]
+    """To tell the files of an SLO apart: `scrapes`, `tier-4`."""
+    grid: Grid
+    cases: tuple[Case, ...]
 
 
-def render_rule_tests(slo: Slo, regions: tuple[Region, ...], *, rules_file: str) -> str:
-    """A file for `promtool test rules`; `rules_file` is the compiled file's path, relative to this one."""
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """An SLO with everything that its rules need, at the beginning of promtool's time."""
+
+    slos: tuple[Slo, ...]
+    """The SLO itself first, then its parts and what it depends on."""
+    rules: RuleFile
+    suites: tuple[Suite, ...]
+
+
+def rehearse(slo: Slo, regions: tuple[Region, ...], others: Mapping[SloId, Slo] = NO_OTHERS) -> Rehearsal:
+    """Rules and suites for one SLO; the first region is the one in trouble.
+
+    Raises `ValueError` without a region, and `SloError` for an SLO that cannot be compiled, or whose selectors are beyond
+    making up labels for.
+    """
+    cases = _everything(Tested.of(_unexcluded(slo), _all_unexcluded(others), regions))
+    starts_s = max(expected.at_s for case in cases for expected in case.expected) + MINUTE_S
+    maintenance = Exclusion(starts_s, starts_s + MAINTENANCE_S)
+    moved = {name: _excluded(other, maintenance) for name, other in others.items()}
+    slo = _excluded(slo, maintenance)
+    tested = Tested.of(slo, moved, regions)
+    if slo.exclusions or all(member.exclusions for member in members(slo, moved)):
+        cases = (*cases, maintenance_case(tested, maintenance.starts_unix_s, maintenance.ends_unix_s))
+    needed = {slo.id: slo, **{found.id: found for found in _needed(slo, moved)}}
+    compiled = compile_slos(tuple(needed.values()), regions, FIRST_DAY)
+    fleet = fleet_group().name
+    return Rehearsal(
+        tuple(needed.values()),
+        RuleFile(tuple(group for group in compiled.groups if group.name != fleet)),
+        (Suite("scrapes", RAW, cases), *_slow_suites(tested)),
+    )
+
+
+def rule_test_files(slos: tuple[Slo, ...], regions: tuple[Region, ...]) -> dict[str, str]:
+    """Name → text of a folder in which `promtool test rules *_test.yml` judges `slos`; see `rehearse` for errors."""
+    others = {slo.id: slo for slo in slos}
+    files: dict[str, str] = {}
+    for slo in slos:
+        name = quote(slo.id, safe="")
+        rehearsal = rehearse(slo, regions, others)
+        files[f"{name}.rules.yml"] = render_rules(rehearsal.rules)
+        for suite in rehearsal.suites:
+            files[f"{name}.{suite.name}{SUFFIX}"] = render_suite(rehearsal, suite, rules_file=f"{name}.rules.yml")
+    return files
+
+
+def render_suite(rehearsal: Rehearsal, suite: Suite, *, rules_file: str) -> str:
+    """A file for `promtool test rules`; `rules_file` is relative to it."""
+    others = {slo.id: slo for slo in rehearsal.slos}
+
+    def series(replica: Replica) -> Iterator[dict[str, str]]:
+        slo = others[replica.of] if replica.of is not None else rehearsal.slos[0]
+        return input_series(slo, others, replica, suite.grid.interval_s)
+
     document = {
         "rule_files": [rules_file],
-        "evaluation_interval": promql.duration(MINUTE_S),
-        "tests": [_test(slo, case) for case in cases_of(slo, regions)],
+        "evaluation_interval": promql.duration(suite.grid.evaluation_s),
+        "tests": [
+            {
+                "name": case.name,
+                "interval": promql.duration(suite.grid.interval_s),
+                # Two SLOs about one metric may ask for the same series: promtool takes it once.
+                "input_series": list({line["series"]: line for r in case.replicas for line in series(r)}.values()),
+                "promql_expr_test": [
+                    {
+                        "expr": expected.expr,
+                        "eval_time": promql.duration(expected.at_s),
+                        "exp_samples": [{"labels": "{}", "value": float(expected.value)}],
+                    }
+                    for expected in case.expected
+                ],
+            }
+            for case in suite.cases
+        ],
     }
     return yaml.safe_dump(document, sort_keys=False, width=4_096, allow_unicode=True)
 
 
-def cases_of(slo: Slo, regions: tuple[Region, ...]) -> tuple[Case, ...]:
-    """The scenarios for `slo`; the first region is the one in trouble. `ValueError` without a region."""
-    if not regions:
-        msg = "a test needs at least one region to send traffic to"
-        raise ValueError(msg)
-    first = derive_tiers(slo)[0]
+def _everything(tested: Tested) -> tuple[Case, ...]:
+    """All cases that begin with scrapes, but for maintenance."""
     return (
-        _outage(slo, first, regions),
-        _within_budget(slo, regions),
-        _silence(slo, regions),
-        _too_few_slow(slo, regions),
-        _enough_slow(slo, first, regions),
-        _borderline(slo, first, regions),
-        _vanished(slo, regions),
+        page_case(tested),
+        *(burn_case(tested, tier) for tier in tested.tiers[1:] if grid_of(tier) == RAW),
+        *everyday_cases(tested),
+        *((sample_case(tested),) if tested.shape.has_silence else ()),
+        *((consequence_case(tested, tested.others[parent]),) if (parent := tested.slo.depends_on) is not None else ()),
     )
 
 
-def _outage(slo: Slo, tier: Tier, regions: tuple[Region, ...]) -> Case:
-    """Healthy, then down, then healthy again: told in time, not sooner than agreed, and told when it is over."""
-    down_s = min(max(HISTORY_S_MIN, tier.long_s), HISTORY_S_MAX)
-    too_soon_s = down_s + _minutes(slo.page_within_s - LAG_S)
-    page_s = down_s + _minutes(slo.page_within_s)
-    up_s = page_s + MINUTE_S
-    over_s = up_s + tier.short_s + ENDS_AFTER_S
-    traffic = (
-        _healthy(down_s),
-        Stretch(up_s - down_s, Decimal(0), EVENTS_PER_SCRAPE),
-        _healthy(over_s - up_s),
-    )
-    # A window longer than the history fills sooner, so only the deadline can be held against it.
-    patient = _quiet(slo, regions[0], too_soon_s, tier) if tier.long_s <= down_s else ()
-    return Case(
-        f"a total outage pages within {promql.duration(page_s - down_s)}, and the page ends with it",
-        ((regions[0], traffic), *((region, (_healthy(over_s),)) for region in regions[1:])),
-        (
-            *_quiet(slo, regions[0], down_s),
-            *patient,
-            _count(page_s, _burning(slo, regions[0], tier), 1),
-            *(_count(page_s, _burning(slo, region), 0) for region in regions[1:]),
-            *_quiet(slo, regions[0], over_s, tier),
-        ),
+def _slow_suites(tested: Tested) -> tuple[Suite, ...]:
+    return tuple(
+        Suite(f"tier-{tier.number}", grid_of(tier), (burn_case(tested, tier),))
+        for tier in tested.tiers
+        if grid_of(tier) != RAW
     )
 
 
-def _within_budget(slo: Slo, regions: tuple[Region, ...]) -> Case:
-    bad = EVENTS_PER_SCRAPE * exact_budget(slo) / 2
-    steady = Stretch(2 * HISTORY_S_MIN, EVENTS_PER_SCRAPE - bad, bad)
-    left = f"round({_region_series(RULE_BUDGET_REMAINING, slo, regions[0])}, 0.01)"
-    return Case(
-        "half the allowed bad requests spend half the budget and alert nobody",
-        tuple((region, (steady,)) for region in regions),
-        (
-            *_quiet(slo, regions[0], steady.seconds),
-            Expectation(steady.seconds, f"sum({left})", Decimal("0.5")),
-        ),
-    )
+def _needed(slo: Slo, others: Mapping[SloId, Slo]) -> Iterator[Slo]:
+    """What must be compiled with `slo`, each SLO before those that need it asking for more."""
+    for name in ancestors(slo, others):
+        yield others[name]
+        yield from members(others[name], others)
+    for member in members(slo, others):
+        if member.id != slo.id:
+            yield member
+            yield from (others[name] for name in ancestors(member, others))
 
 
-def _silence(slo: Slo, regions: tuple[Region, ...]) -> Case:
-    left = _region_series(RULE_BUDGET_REMAINING, slo, regions[0])
-    return Case(
-        "silence is neither an outage nor missing data, and spends nothing",
-        tuple((region, (_SILENT,)) for region in regions),
-        (
-            *_quiet(slo, regions[0], _SILENT.seconds),
-            _count(_SILENT.seconds, _alerts(ALERT_SLO_NO_DATA, slo, regions[0]), 0),
-            Expectation(_SILENT.seconds, f"sum({left})", Decimal(1)),
-        ),
-    )
+def _excluded(slo: Slo, maintenance: Exclusion) -> Slo:
+    return replace(slo, exclusions=(maintenance,)) if slo.exclusions else slo
 
 
-def _too_few_slow(slo: Slo, regions: tuple[Region, ...]) -> Case:
-    return Case(
-        f"after silence {MIN_BAD - 1} slow requests alert nobody",
-        ((regions[0], _burst(MIN_BAD - 1)),),
-        _quiet(slo, regions[0], HEARD_S),
-    )
+def _unexcluded(slo: Slo) -> Slo:
+    return replace(slo, exclusions=())
 
 
-def _enough_slow(slo: Slo, tier: Tier, regions: tuple[Region, ...]) -> Case:
-    return Case(
-        f"after silence {MIN_BAD} slow requests page",
-        ((regions[0], _burst(MIN_BAD)),),
-        (_count(HEARD_S, _burning(slo, regions[0], tier), 1),),
-    )
-
-
-def _burst(bad: Decimal | int, good: Decimal | int = 0) -> tuple[Stretch, ...]:
-    """An hour of silence, one scrape with these events, and silence again."""
-    return (_SILENT, Stretch(SCRAPE_S, Decimal(good), Decimal(bad)), _SILENT)
-
-
-def _borderline(slo: Slo, tier: Tier, regions: tuple[Region, ...]) -> Case:
-    """1.05 θ among so few requests that θ itself would give as much in two of five such samples."""
-    requests = 2 * MIN_BAD / tier.theta
-    bad = requests * tier.theta * Decimal("1.05")
-    return Case(
-        "a bad ratio just above the threshold is not significant in a small sample",
-        ((regions[0], _burst(bad, good=requests - bad)),),
-        _quiet(slo, regions[0], HEARD_S, tier),
-    )
-
-
-def _vanished(slo: Slo, regions: tuple[Region, ...]) -> Case:
-    before_s = HISTORY_S_MIN // 2
-    told_s = before_s + VANISHED_WITHIN_S
-    return Case(
-        "a region that stops reporting is missing data, not health; the others are not accused",
-        (
-            (regions[0], (_healthy(before_s),)),
-            *((region, (_healthy(told_s),)) for region in regions[1:]),
-        ),
-        (
-            _count(before_s, _alerts(ALERT_SLO_NO_DATA, slo, regions[0]), 0),
-            _count(told_s, _alerts(ALERT_SLO_NO_DATA, slo, regions[0]), 1),
-            *(_count(told_s, _alerts(ALERT_SLO_NO_DATA, slo, region), 0) for region in regions[1:]),
-        ),
-    )
-
-
-def _minutes(seconds: float) -> int:
-    """Down to the evaluation grid."""
-    return int(seconds) // MINUTE_S * MINUTE_S
-
-
-def _healthy(seconds: int) -> Stretch:
-    return Stretch(seconds, EVENTS_PER_SCRAPE, Decimal(0))
-
-
-def _quiet(slo: Slo, region: Region, at_s: int, tier: Tier | None = None) -> tuple[Expectation, ...]:
-    return (_count(at_s, _burning(slo, region, tier), 0),)
-
-
-def _burning(slo: Slo, region: Region, tier: Tier | None = None) -> str:
-    only = (promql.equals(LABEL_TIER, str(tier.number)),) if tier is not None else ()
-    return _alerts(ALERT_SLO_BURN, slo, region, *only)
-
-
-def _alerts(alert: str, slo: Slo, region: Region, *more: promql.Matcher) -> str:
-    return promql.selector(
-        "ALERTS",
-        promql.equals("alertname", alert),
-        promql.equals("alertstate", "firing"),
-        promql.equals(LABEL_SLO, slo.id),
-        promql.equals(LABEL_REGION, region),
-        *more,
-    )
-
-
-def _region_series(metric: str, slo: Slo, region: Region) -> str:
-    return promql.selector(metric, promql.equals(LABEL_SLO, slo.id), promql.equals(LABEL_REGION, region))
-
-
-def _count(at_s: int, series: str, value: int) -> Expectation:
-    return Expectation(at_s, f"count({series}) or vector(0)", Decimal(value))
-
-
-def _test(slo: Slo, case: Case) -> dict[str, object]:
-    return {
-        "name": case.name,
-        "interval": promql.duration(SCRAPE_S),
-        "input_series": [series for region, stretches in case.traffic for series in _series(slo, region, stretches)],
-        "promql_expr_test": [
-            {
-                "expr": expected.expr,
-                "eval_time": promql.duration(expected.at_s),
-                "exp_samples": [{"labels": "{}", "value": float(expected.value)}],
-            }
-            for expected in case.expected
-        ],
-    }
-
-
-def _series(slo: Slo, region: Region, stretches: tuple[Stretch, ...]) -> Iterator[dict[str, str]]:
-    counts = {
-        Outcome.GOOD: [(stretch.seconds, stretch.good) for stretch in stretches],
-        Outcome.BAD: [(stretch.seconds, stretch.bad) for stretch in stretches],
-    }
-    for outcome, steps in counts.items():
-        series = promql.selector(
-            SLO_EVENTS_TOTAL,
-            promql.equals(LABEL_JOB, JOB_REPLICAS),
-            promql.equals(LABEL_REGION, region),
-            promql.equals(LABEL_REPLICA, f"{region}-0"),
-            promql.equals(LABEL_SLO, slo.id),
-            promql.equals(LABEL_OUTCOME, outcome.value),
-        )
-        yield {"series": series, "values": _counter(steps)}
-
-
-def _counter(steps: list[tuple[int, Decimal]]) -> str:
-    """promtool's notation for a counter that grows by so much per scrape for so long: `0+300x120 36300+0x10`."""
-    value = Decimal(0)
-    parts: list[str] = []
-    for seconds, per_scrape in steps:
-        scrapes = seconds // SCRAPE_S
-        start = value if not parts else value + per_scrape
-        more = scrapes if not parts else scrapes - 1
-        parts.append(f"{promql.number(start)}+{promql.number(per_scrape)}x{more}")
-        value += per_scrape * scrapes
-    return " ".join(parts)
+def _all_unexcluded(slos: Mapping[SloId, Slo]) -> dict[SloId, Slo]:
+    return {name: _unexcluded(slo) for name, slo in slos.items()}
