@@ -8,7 +8,7 @@ STAMP := $(VENV)/.trimtab-setup
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev check test demo up golden bench bench-agent bench-mttr soak-agent clean lock deb
+.PHONY: help setup setup-dev check test demo up golden bench bench-agent bench-mttr bench-rules soak-agent clean lock deb
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z%-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-kills: $(STAMP) ## kill agents and controllers 1,000 times at random; ever
 
 bench-mttr: $(STAMP) ## seconds from a fault to serving again, beside other healers (needs Docker; about eight minutes)
 	@$(BIN)/python -m bench.mttr
+
+bench-rules: setup-dev ## SLO rules beside Sloth's and Pyrra's, in a real promtool and Prometheus (about eight minutes)
+	@$(BIN)/python -m bench.rules --picture .trimtab/bench/rules-budget.svg
 
 clean: ## remove what set-up and runs left in this folder (not Debian packages)
 	@rm -rf $(VENV) .trimtab .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache ./*.egg-info

@@ -7,32 +7,38 @@ from bench.agentlab.flatness import Curve
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 210, 62, 150, 34, 34
 GRID_LINES = 4
+PALE = "#c8c8c8"
 COLOURS = ("#1f6feb", "#d1582a", "#2e8b57", "#8250df")
+WIDE = 7
+"""Of the curve that the others are held against: one that lies on it still shows it on both sides."""
 TEXT = 'font-family="sans-serif" font-size="12" fill="#24292f"'
 
 
-def panel(title: str, curves: Sequence[Curve], top: int) -> str:
-    """One diagram, from zero, so that flat looks flat and growth looks like growth."""
-    hours = max(curve.points[-1][0] for curve in curves)
-    highest = GRID_LINES * math.ceil(max(value for curve in curves for _, value in curve.points) * 1.1 / GRID_LINES)
+def panel(title: str, curves: Sequence[Curve], top: int, *, unit: str, truth: str) -> str:
+    """One diagram that includes zero, so that flat looks flat and growth looks like growth."""
+    longest = max(curve.points[-1][0] for curve in curves)
+    values = [value for curve in curves for _, value in curve.points if not math.isnan(value)]
+    highest = GRID_LINES * math.ceil(max(*values, 0) * 1.1 / GRID_LINES)
+    lowest = GRID_LINES * math.floor(min(*values, 0) * 1.1 / GRID_LINES)
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
-    def place(at_h: float, value: float) -> str:
-        return f"{LEFT + at_h / hours * wide:.1f},{top + TOP + high - value / highest * high:.1f}"
+    def place(at: float, value: float) -> str:
+        return f"{LEFT + at / longest * wide:.1f},{top + TOP + high - (value - lowest) / (highest - lowest) * high:.1f}"
 
     parts = [f'<text x="{LEFT}" y="{top + 20}" {TEXT} font-weight="bold">{title}</text>']
     for step in range(GRID_LINES + 1):
-        value, y = highest * step / GRID_LINES, top + TOP + high - high * step / GRID_LINES
+        value, y = lowest + (highest - lowest) * step / GRID_LINES, top + TOP + high - high * step / GRID_LINES
         parts.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{LEFT + wide}" y2="{y:.1f}" stroke="#d0d7de"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" {TEXT}>{value:.0f}</text>')
     for step in range(7):
         x = LEFT + wide * step / 6
-        label = f"{hours * step / 6:.1f} h"
+        label = f"{longest * step / 6:.1f} {unit}"
         parts.append(f'<text x="{x:.1f}" y="{top + HEIGHT - 12}" text-anchor="middle" {TEXT}>{label}</text>')
     for number, curve in enumerate(curves):
-        colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(place(at_h, value) for at_h, value in curve.points)
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.5" points="{points}"/>')
+        colour = PALE if curve.name == truth else COLOURS[number % len(COLOURS)]
+        points = " ".join(place(at, value) for at, value in curve.points if not math.isnan(value))
+        width = WIDE if curve.name == truth else 1.5
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="{width}" points="{points}"/>')
         y = top + TOP + 14 + number * 18
         parts.append(
             f'<line x1="{WIDTH - RIGHT + 12}" y1="{y - 4}" x2="{WIDTH - RIGHT + 30}" y2="{y - 4}" stroke="{colour}" stroke-width="3"/>'
@@ -41,9 +47,11 @@ def panel(title: str, curves: Sequence[Curve], top: int) -> str:
     return "\n".join(parts)
 
 
-def picture(panels: Sequence[tuple[str, Sequence[Curve]]]) -> str:
-    """All diagrams below each other."""
-    body = "\n".join(panel(title, curves, number * HEIGHT) for number, (title, curves) in enumerate(panels))
+def picture(panels: Sequence[tuple[str, Sequence[Curve]]], *, unit: str = "h", truth: str = "") -> str:
+    """All diagrams below each other. `unit` is that of the points' first coordinate, `truth` the curve drawn wide and pale."""
+    body = "\n".join(
+        panel(title, curves, number * HEIGHT, unit=unit, truth=truth) for number, (title, curves) in enumerate(panels)
+    )
     high = HEIGHT * len(panels)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{high}" viewBox="0 0 {WIDTH} {high}">\n'
