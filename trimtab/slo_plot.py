@@ -74,7 +74,8 @@ def _frame(regions: Iterable[RegionBacktest]) -> _Frame:
 def _titles(report: Report) -> Iterable[str]:
     past = report.past
     assert past is not None  # noqa: S101  # looked at by the caller
-    told = f"{past.pages} pages, {past.tickets} tickets, {past.starts_at[:10]} to {past.ends_at[:10]}"
+    span = f"{past.starts_at[:10]} to {past.ends_at[:10]}"
+    told = f"pages: {past.pages}, tickets: {past.tickets}, {span}"
     yield f'<text x="{LEFT}" y="22" {TEXT} font-weight="bold">{escape(report.id)}: {escape(report.promise)}</text>'
     yield f'<text x="{LEFT}" y="40" {TEXT}>error budget left · {told}</text>'
 

@@ -163,8 +163,9 @@ def _sources(slo: Slo, facts: SloFacts) -> Iterator[Finding]:
                 "apply it: replicas count within seconds, and its past begins then",
             )
         elif source.metric_exists:
+            # Of failures there may be none yet; of everything there should be some.
             yield Finding(
-                Severity.ERROR,
+                Severity.WARNING if source.role in {"bad", "good"} else Severity.ERROR,
                 Code.NO_SERIES,
                 f"indicator.{source.role}",
                 f"{' and '.join(source.metrics)} exists, but no series of it fits {source.selector}",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from contracts.vocabulary import GpuUuid, HostId, Region, ReplicaId, ReplicaState, SloId
 from controller.core.fitness import Unfit, Watches, watch_gpus
 from controller.core.fleet import Fleet, Replica
+from controller.core.objectives import budgets_of
 from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally
 from slo_rules.model import Slo
@@ -202,7 +203,7 @@ def _silent(scene: Scene, policy: Policy) -> list[Silent]:
 
 # ── soft ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 def _judge_block(state: DetectionState, block: Block, slos: tuple[Slo, ...], policy: Policy) -> DetectionState:
-    budgets = {slo.id: slo.error_budget for slo in slos}
+    budgets = budgets_of(slos)
     ratios = dict(_bad_ratios(block, budgets))
     watches = {
         series: watch

@@ -18,6 +18,7 @@ from controller.core.findings import Cause, Evidence, Finding
 from controller.core.fleet import Fleet, Replica
 from controller.core.hardware import hardware_findings, kind_of_device, slowed_by
 from controller.core.ledger import Ledger, machines_touched, regions_of
+from controller.core.objectives import budgets_of
 from controller.core.policy import Policy
 from controller.core.signals import Block, Signals, Tally, total
 from controller.core.traffic import regions_raised
@@ -41,7 +42,7 @@ class Case:
     @property
     def budget(self) -> float:
         """The tightest error budget: what "too many" means."""
-        return min((slo.error_budget for slo in self.slos), default=self.policy.error_budget_default)
+        return min(budgets_of(self.slos).values(), default=self.policy.error_budget_default)
 
     def tally(self, replica: Replica) -> Tally:
         """One replica over the diagnosis window."""

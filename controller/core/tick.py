@@ -23,6 +23,7 @@ from controller.core.helplessness import Helpless, Standing, where_helpless
 from controller.core.intents import SetPaused
 from controller.core.ledger import Ledger, machines_touched
 from controller.core.narration import Narrator, hold_key, tell_advance, tell_begun, tell_decision, tell_reflexes
+from controller.core.objectives import budgets_of
 from controller.core.policy import Policy
 from controller.core.safety import Kernel, why_unsafe
 from controller.core.signals import Readings, Signals, SignalState, observe
@@ -192,7 +193,7 @@ def _situation(
         troubled_unix_s=memory.troubled_unix_s,
         policy=policy,
         why_unsafe=phases.why_unsafe,
-        budgets={slo.id: slo.error_budget for slo in tick.journal.slos},
+        budgets=budgets_of(tick.journal.slos),
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from chassis.clock import SystemClock
 from contracts.metric_names import RULE_EVENTS_BAD_INC1M, RULE_EVENTS_TOTAL_INC1M, RULE_FIRST_SEEN
-from controller.admission.cost import groups_of
+from controller.admission.cost import Spacing, cost_of, groups_of, raw_selectors
 from controller.admission.report import Asked, Report
 from controller.admission_office import AdmissionOffice
 from controller.sources.prometheus_facts import PrometheusFacts
@@ -225,14 +225,32 @@ async def test_the_predicted_samples_are_those_that_prometheus_counts(
 ) -> None:
     made = slo(indicator, id="cost", window=HALF_DAY)
     report = await examine(office, made, days=0)
-    counted = 0
-    compiled = compile_slos((made,), REGIONS)
-    for group in groups_of("cost", compiled):
-        for rule in group.rules:
-            stats = server.get("query", query=rule.expr, stats="all")["data"]["stats"]["samples"]
-            counted += stats["totalQueryableSamples"]
+    groups = groups_of("cost", compile_slos((made,), REGIONS))
     assert report.cost is not None
+    counted = sum(samples_read(server, rule.expr) for group in groups for rule in group.rules)
     assert report.cost.samples_per_evaluation == pytest.approx(counted, rel=0.1)
+    assert report.cost.rules == sum(len(group.rules) for group in groups)
+
+
+async def test_the_predicted_samples_of_raw_series_are_those_that_prometheus_counts(server: Server) -> None:
+    """By themselves, so that the long sums over what is recorded do not hide them."""
+    made = slo(ClassicHistogram("svc_seconds", 0.25), id="cost")
+    whole = compile_slos((made,), REGIONS)
+    (group, *_rest) = groups_of("cost", whole)
+    counting = replace(group, rules=group.rules[:2])
+    series = {each: int(server.value(f"count({each})") or 0) for each in raw_selectors((counting,), whole)}
+    spacing = Spacing(series=series, regions=2, scrape_interval_s=STEP_S, left_open=False)
+    counted = sum(samples_read(server, rule.expr) for rule in counting.rules)
+    assert counted > 20
+    assert cost_of((counting,), whole, spacing).samples_per_evaluation == pytest.approx(counted, rel=0.1)
+
+
+def samples_read(server: Server, expression: str) -> int:
+    """At a moment between two scrapes, as most are."""
+    at = f"{time.time() // 60 * 60 - 600 + 7:.0f}"
+    return server.get("query", query=expression, time=at, stats="all")["data"]["stats"]["samples"][
+        "totalQueryableSamples"
+    ]
 
 
 async def test_a_prometheus_that_is_down_is_a_finding(free_port: Callable[[], int]) -> None:
