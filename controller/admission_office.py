@@ -48,7 +48,7 @@ class _SilentError(Exception):
 
 
 class AdmissionOffice:
-    """`stores.AdmissionDesk` over a source of facts."""
+    """`admission.report.AdmissionDesk` over a source of facts."""
 
     def __init__(self, *, facts: FactSource, regions: Callable[[], tuple[Region, ...]], clock: Clock) -> None:
         """`regions` are those expected to report; it may block."""

@@ -140,12 +140,8 @@ async def _build(
         aside=asyncio.to_thread,
     )
     pulse = Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=hub.lead, stand_down=hub.stand_down)
-    rules = (
-        PrometheusRules(url=settings.prometheus_url, path=settings.rules_file, client=client, clock=clock)
-        if settings.rules_file
-        else None
-    )
-    keeper = RulesKeeper(rules, clock, metrics.rules)
+    keeper = _rules_keeper(settings, client, clock, metrics)
+    facts = PrometheusFacts(url=settings.prometheus_url, client=client)
     regions = partial(expected_regions, story, hub, policy.gateways)
     upkeep = Upkeep(slos=slos, thresholds=hub, rules=keeper, regions=regions, clock=clock)
     parts = ApiParts(
@@ -162,9 +158,7 @@ async def _build(
         status=pulse.status,
         slos_changed=wake.follow_objectives,
         rules=lambda: keeper.state,
-        admission=AdmissionOffice(
-            facts=PrometheusFacts(url=settings.prometheus_url, client=client), regions=regions, clock=clock
-        ),
+        admission=AdmissionOffice(facts=facts, regions=regions, clock=clock),
         intent_recorded=wake.tick,
         alerts_received=metrics.alerts_received,
         new_id=ids,
@@ -179,6 +173,15 @@ async def _build(
         wake=wake,
         certificate=read_certificate(settings),
     )
+
+
+def _rules_keeper(
+    settings: ControllerSettings, client: httpx.AsyncClient, clock: Clock, metrics: ControllerMetrics
+) -> RulesKeeper:
+    if settings.rules_file is None:
+        return RulesKeeper(None, clock, metrics.rules)
+    publisher = PrometheusRules(url=settings.prometheus_url, path=settings.rules_file, client=client, clock=clock)
+    return RulesKeeper(publisher, clock, metrics.rules)
 
 
 def _credentials(

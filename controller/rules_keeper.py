@@ -9,8 +9,7 @@ from typing import assert_never
 
 from chassis.clock import Clock
 from chassis.logs import logger
-from controller.rules_series import RulesSeries
-from controller.stores import (
+from controller.rules_ports import (
     RulePublisher,
     RulesPublished,
     RulesRefused,
@@ -19,6 +18,7 @@ from controller.stores import (
     RulesState,
     RulesUnknown,
 )
+from controller.rules_series import RulesSeries
 
 log = logger(__name__)
 

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from contracts import metric_names as names
-from controller.stores import RulesPublished, RulesRefused, RulesStanding, RulesState, RulesUnknown
+from controller.rules_ports import RulesPublished, RulesRefused, RulesStanding, RulesState, RulesUnknown
 
 WANTED, LOADED = "wanted", "loaded"
 OUTCOMES = {RulesPublished: "published", RulesRefused: "refused", RulesUnknown: "unknown"}

@@ -1,6 +1,7 @@
 """The answer to "what if": an objective, what was found about it, what it costs, and what it would have done."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from controller.admission.cost import Cost
 from controller.admission.facts import SloFacts
@@ -41,3 +42,11 @@ class Report:
     def works(self) -> bool:
         """No finding is an error."""
         return all(finding.severity is not Severity.ERROR for finding in self.findings)
+
+
+class AdmissionDesk(Protocol):
+    """Says what an objective would do, before it is created."""
+
+    async def examine(self, asked: Asked) -> Report:
+        """Ask Prometheus about it, within bounds; a Prometheus that is down is a finding. Changes nothing."""
+        ...

@@ -8,16 +8,16 @@ from fastapi import Depends, Request
 
 from chassis.auth import Role
 from chassis.clock import Clock
+from controller.admission.report import AdmissionDesk
 from controller.ports import FleetSource
+from controller.rules_ports import RulesState
 from controller.stores import (
-    AdmissionDesk,
     AgentDesk,
     AlertReceiver,
     CredentialDesk,
     GatewayViewer,
     IntentStore,
     LoopStatus,
-    RulesState,
     SloStore,
     Story,
 )

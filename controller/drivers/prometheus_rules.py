@@ -17,7 +17,7 @@ from chassis.logs import logger
 from contracts.metric_names import LABEL_DIGEST, LABEL_REVISION, SLO_RULES_INFO
 from controller.drivers.rule_file_store import RuleFileStore
 from controller.drivers.rule_stamp import digest_of, stamped
-from controller.stores import RulesPublished, RulesRefused, RulesSeen, RulesUnknown, UnhealthyRule
+from controller.rules_ports import RulesPublished, RulesRefused, RulesSeen, RulesUnknown, UnhealthyRule
 
 log = logger(__name__)
 
@@ -34,7 +34,7 @@ REASON_CHARS_MAX = 500
 
 
 class PrometheusRules:
-    """`stores.RulePublisher` for one rule file of one Prometheus on the same file system."""
+    """`rules_ports.RulePublisher` for one rule file of one Prometheus on the same file system."""
 
     def __init__(self, *, url: str, path: Path, client: httpx.AsyncClient, clock: Clock) -> None:
         self._url = url.rstrip("/")

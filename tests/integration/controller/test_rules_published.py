@@ -11,7 +11,7 @@ import pytest
 from chassis.clock import SystemClock
 from controller.drivers.prometheus_rules import PrometheusRules
 from controller.drivers.rule_stamp import digest_of, stamped
-from controller.stores import RulesPublished, RulesRefused, RulesSeen, RulesUnknown
+from controller.rules_ports import RulesPublished, RulesRefused, RulesSeen, RulesUnknown
 from slo_rules.compiler import compile_slos
 from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo

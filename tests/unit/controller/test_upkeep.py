@@ -13,16 +13,9 @@ from controller.journal.sql import SqlJournal
 from controller.journal.stores import SqlSlos, SqlStory
 from controller.ports import TickRecord
 from controller.rules_keeper import LOOK_EVERY_S, RulesKeeper
+from controller.rules_ports import RulesPublished, RulesRefused, RulesSeen, RulesStanding, RulesUnknown, UnhealthyRule
 from controller.rules_series import RulesSeries
-from controller.stores import (
-    Change,
-    RulesPublished,
-    RulesRefused,
-    RulesSeen,
-    RulesStanding,
-    RulesUnknown,
-    UnhealthyRule,
-)
+from controller.stores import Change
 from controller.upkeep import Upkeep, expected_regions
 from slo_rules.indicators import ClassicHistogram, ExactCounters
 from slo_rules.model import Slo

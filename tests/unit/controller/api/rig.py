@@ -21,9 +21,10 @@ from controller.journal.credentials import SqlCredentials
 from controller.journal.database import open_database
 from controller.journal.sql import SqlJournal
 from controller.journal.stores import SqlIntents, SqlSlos, SqlStory
+from controller.rules_ports import RulesStanding, RulesState
 from controller.sources.agents import AgentHub
 from controller.sources.alertmanager import AlertInbox
-from controller.stores import LoopStatus, RulesStanding, RulesState
+from controller.stores import LoopStatus
 
 TOKENS = {Role.AGENT: "agent-secret", Role.OPERATOR: "operator-secret", Role.VIEWER: "viewer-secret"}
 NOW = 1_700_000_000.0

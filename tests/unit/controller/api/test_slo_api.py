@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from controller.stores import RulesStanding, RulesState, UnhealthyRule
+from controller.rules_ports import RulesStanding, RulesState, UnhealthyRule
 from slo_rules.load import default_paths, load_documents
 from slo_rules.load_templates import template_names, template_text
 from tests.unit.controller.api.rig import Rig, sync_body
