@@ -5,7 +5,7 @@ import pytest
 from contracts.metric_names import ALERT_WATCHDOG
 from controller.core.helplessness import HelplessReason
 from controller.core.signals import KNOWN, Trust
-from controller.stores import RulesStanding
+from controller.rules_ports import RulesStanding
 from slo_rules.done_so_far import DONE
 from slo_rules.fleet import gpus, hosts, loop, watchers
 from slo_rules.fleet.alert import NO_SEVERITY
