@@ -20,6 +20,7 @@ from contracts.metric_names import (
     ALERT_GPU_UNFIT,
     ALERT_LOOP_STUCK,
     ALERT_NO_LEADER,
+    ALERT_REGION_UNATTENDED,
     ALERT_REPLICA_DOWN,
     ALERT_REPLICA_UNSCRAPED,
     ALERT_SLO_BURN,
@@ -34,8 +35,8 @@ from contracts.metric_names import (
 )
 from slo_rules.tiers import LADDER, Severity
 
-REGION_PAGES = (ALERT_SLO_BURN, ALERT_SLO_NO_DATA, ALERT_GATEWAY_DOWN)
-"""Say what is wrong with a region as its users see it."""
+REGION_PAGES = (ALERT_SLO_BURN, ALERT_SLO_NO_DATA, ALERT_GATEWAY_DOWN, ALERT_REGION_UNATTENDED)
+"""Say what is wrong with a region as a whole."""
 MACHINE_TICKETS = (ALERT_REPLICA_DOWN, ALERT_REPLICA_UNSCRAPED, ALERT_AGENT_DOWN)
 """Machines that are away. Not those that wait for a person whatever else happens: a quarantine, a withheld restart, a full
 disk."""

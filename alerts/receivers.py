@@ -87,9 +87,11 @@ def _controller(webhook: ControllerWebhook) -> dict[str, object]:
 
 
 def _heartbeat(webhook: Webhook | None) -> dict[str, object]:
+    """The end of `Watchdog` is not told: to who listens for any beat, news of its death is one more of them."""
     if webhook is None:
         return {"name": HEARTBEAT}
-    return {"name": HEARTBEAT, "webhook_configs": [_post(webhook.url, _bearer(webhook.token_file))]}
+    beat = _post(webhook.url, _bearer(webhook.token_file)) | {"send_resolved": False}
+    return {"name": HEARTBEAT, "webhook_configs": [beat]}
 
 
 def _receiver(receiver: Receiver) -> dict[str, object]:

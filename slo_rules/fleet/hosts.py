@@ -1,7 +1,8 @@
 """Alerts about gateways, replicas, agents and hosts.
 
 A replica that is down costs capacity, and the others carry its load: users are spoken for by the SLOs, so these are
-tickets. A gateway is different: behind a dead one there is no request left to be counted as bad.
+tickets. A gateway is different: behind a dead one there is no request left to be counted as bad. So is a region without any
+agent: users may be well, but what breaks next is healed by nobody.
 """
 
 from contracts.metric_names import (
@@ -15,6 +16,7 @@ from contracts.metric_names import (
     ALERT_CLOCK_SKEW,
     ALERT_GATEWAY_DOWN,
     ALERT_HOST_DISK_LOW,
+    ALERT_REGION_UNATTENDED,
     ALERT_REPLICA_DOWN,
     ALERT_REPLICA_QUARANTINED,
     ALERT_REPLICA_UNSCRAPED,
@@ -144,6 +146,22 @@ def agent_down() -> FleetAlert:
     )
 
 
+def region_unattended() -> FleetAlert:
+    """Promise: told within six minutes when no agent of a region can be read: a healer that is gone pages, as the controller
+    does. A service manager starts an agent again long before."""
+    return FleetAlert(
+        ALERT_REGION_UNATTENDED,
+        f"max by ({LABEL_REGION}) ({promql.selector(UP, promql.equals(LABEL_JOB, JOB_AGENTS))}) == 0",
+        Severity.PAGE,
+        for_s=5 * MINUTE_S,
+        summary=f"No agent of {REGION_OF_ALERT} answers",
+        description=(
+            f"Prometheus has read no agent of {REGION_OF_ALERT} for five minutes. Its replicas may well be serving; what "
+            "breaks there now is neither seen nor healed."
+        ),
+    )
+
+
 def agent_degraded() -> FleetAlert:
     """Promise: told about every part of an agent that could not do its work for five minutes, and named."""
     part = f"{{{{ $labels.{LABEL_PART} }}}}"
@@ -196,6 +214,7 @@ ALERTS = (
     replica_withheld,
     replica_unscraped,
     agent_down,
+    region_unattended,
     agent_degraded,
     host_disk_low,
     clock_skew,

@@ -156,15 +156,19 @@ def paused_too_long() -> FleetAlert:
 
 
 def signals_untrusted() -> FleetAlert:
-    """Promise: told when the loop has not been able to rely on a region's counters for ten minutes."""
+    """Promise: told when the loop has not been able to rely on some region's counters for ten minutes, be they late at first
+    and dead later."""
     trust = promql.selector(CONTROLLER_SIGNALS_TRUST, promql.matches(LABEL_TRUST, UNTRUSTED))
     return FleetAlert(
         ALERT_SIGNALS_UNTRUSTED,
-        f"sum by ({LABEL_TRUST}) ({trust}) > 0",
+        f"sum({trust}) > 0",
         Severity.TICKET,  # while users suffer from it, an SLO without data, or one that burns, pages
         for_s=10 * MINUTE_S,
-        summary=f"The counters of {{{{ $value }}}} region(s) are {{{{ $labels.{LABEL_TRUST} }}}}",
-        description="Nothing that takes capacity away is begun there: what it would rest on is not known.",
+        summary="The counters of {{ $value }} region(s) cannot be relied on",
+        description=(
+            f"{{{{ range query `sort_desc(sum by ({LABEL_TRUST}) ({trust}) > 0)` }}}}{{{{ .Value }}}} {{{{ .Labels.{LABEL_TRUST} }}}}. "
+            "{{ end }}Nothing that takes capacity away is begun there: what it would rest on is not known."
+        ),
         of_region=False,
     )
 
@@ -174,13 +178,14 @@ def rules_not_applied() -> FleetAlert:
     state = promql.selector(CONTROLLER_RULES_STATE, promql.matches(LABEL_STATE, NOT_APPLIED))
     return FleetAlert(
         ALERT_RULES_NOT_APPLIED,
-        f"max by ({LABEL_STATE}) ({state}) == 1 or max({CONTROLLER_RULES_UNHEALTHY}) > 0",
+        # Over all states: while it is tried again, they may change before ten minutes have gone by.
+        f"max({state}) == 1 or max({CONTROLLER_RULES_UNHEALTHY}) > 0",
         Severity.TICKET,  # the rules that ran before still run
         for_s=10 * MINUTE_S,
         summary="Prometheus does not run the rules of the current objectives",
         description=(
-            f"{{{{ with $labels.{LABEL_STATE} }}}}The rules are {{{{ . }}}}.{{{{ else }}}}Some rules cannot be evaluated."
-            "{{ end }} An objective that was applied, changed or deleted since does not alert as it should."
+            f"{{{{ range query `max by ({LABEL_STATE}) ({state}) == 1` }}}}The rules are {{{{ .Labels.{LABEL_STATE} }}}}. "
+            "{{ else }}Some rules cannot be evaluated. {{ end }}An objective that was applied, changed or deleted since does not alert as it should."
         ),
         of_region=False,
     )

@@ -5,6 +5,7 @@ telling is what is broken; so one alert always fires, and whoever stops hearing 
 """
 
 from contracts.metric_names import (
+    ALERT_ALERTMANAGER_ERRORS,
     ALERT_ALERTMANAGER_UNREACHABLE,
     ALERT_RELOAD_FAILED,
     ALERT_RULES_FAILING,
@@ -17,6 +18,7 @@ from contracts.metric_names import (
     UP,
 )
 from contracts.prometheus_names import (
+    LABEL_ALERTMANAGER,
     LABEL_RULE_GROUP,
     PROMETHEUS_CONFIG_LAST_RELOAD_SUCCESSFUL,
     PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED,
@@ -65,17 +67,32 @@ def reload_failed() -> FleetAlert:
 
 
 def alertmanager_unreachable() -> FleetAlert:
-    """Promise: told, through whatever Alertmanager is left, when alerts do not reach one."""
+    """Promise: told, by the silence of `Watchdog` if by nothing else, when alerts reach no Alertmanager at all. One of several
+    that is away is no page: the others tell everything."""
     window = promql.duration(WINDOW_S)
-    errors = promql.increase(PROMETHEUS_NOTIFICATIONS_ERRORS_TOTAL, window)
+    # An alert is dropped when every Alertmanager failed to take it, or when too many wait to be sent.
     dropped = promql.increase(PROMETHEUS_NOTIFICATIONS_DROPPED_TOTAL, window)
     return FleetAlert(
         ALERT_ALERTMANAGER_UNREACHABLE,
-        f"{errors} > 0 or {dropped} > 0 or {PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED} < 1",
+        f"{dropped} > 0 or {PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED} < 1",
         Severity.PAGE,
         for_s=5 * MINUTE_S,
         summary="Alerts do not reach Alertmanager",
-        description="Prometheus cannot deliver alerts to an Alertmanager, or drops them. If it is the only one, nobody is told.",
+        description="Prometheus drops alerts because no Alertmanager takes them, or knows of none. Nobody may be told of anything.",
+        of_region=False,
+    )
+
+
+def alertmanager_errors() -> FleetAlert:
+    """Promise: told through another Alertmanager when one of several has not taken alerts for ten minutes."""
+    errors = promql.increase(PROMETHEUS_NOTIFICATIONS_ERRORS_TOTAL, promql.duration(WINDOW_S))
+    return FleetAlert(
+        ALERT_ALERTMANAGER_ERRORS,
+        f"{errors} > 0",
+        Severity.TICKET,  # while another one takes them, everything is told
+        for_s=2 * WINDOW_S,
+        summary=f"Alertmanager {{{{ $labels.{LABEL_ALERTMANAGER} }}}} does not take alerts",
+        description="Prometheus cannot deliver alerts to it. When the others fail as well, nobody is told of anything.",
         of_region=False,
     )
 
@@ -107,4 +124,11 @@ def watchdog() -> FleetAlert:
     )
 
 
-ALERTS = (rules_failing, reload_failed, alertmanager_unreachable, scrape_target_missing, watchdog)
+ALERTS = (
+    rules_failing,
+    reload_failed,
+    alertmanager_unreachable,
+    alertmanager_errors,
+    scrape_target_missing,
+    watchdog,
+)

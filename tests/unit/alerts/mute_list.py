@@ -26,7 +26,8 @@ ALLOWED = {
     ("SLOBurn/2", "SLOBurn/4"),
     ("SLOBurn/3", "SLOBurn/4"),
     *itertools.product(
-        ("SLOBurn/1", "SLOBurn/2", "SLONoData", "GatewayDown"), ("ReplicaDown", "ReplicaUnscraped", "AgentDown")
+        ("SLOBurn/1", "SLOBurn/2", "SLONoData", "GatewayDown", "RegionUnattended"),
+        ("ReplicaDown", "ReplicaUnscraped", "AgentDown"),
     ),
     ("GpuUnfit", "GpuSlowed"),
     ("GpuUnfit", "XidStorm"),

@@ -127,6 +127,17 @@ def test_pages_are_told_at_any_hour_and_tickets_only_in_theirs():
     assert [route["active_time_intervals"] for route in by_receiver["ticket"]["routes"]] == [["ticket-hours"]]
 
 
+def test_the_heartbeat_is_not_told_of_its_own_end_and_everybody_else_is():
+    resolved = {
+        receiver["name"]: {
+            channel["send_resolved"] for kind, each in receiver.items() if kind != "name" for channel in each
+        }
+        for receiver in config(load_values(EXAMPLE))["receivers"]
+    }
+    assert resolved.pop("heartbeat") == {False}
+    assert set.union(*resolved.values()) == {True}
+
+
 def test_no_route_to_people_is_left_without_a_receiver_of_that_name():
     for settings in MATRIX.values():
         document = config(settings)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from contracts.metric_names import (
     ALERT_AGENT_DEGRADED,
     ALERT_AGENT_DOWN,
+    ALERT_ALERTMANAGER_ERRORS,
     ALERT_ALERTMANAGER_UNREACHABLE,
     ALERT_CLOCK_SKEW,
     ALERT_CONTROLLER_DOWN,
@@ -17,6 +18,7 @@ from contracts.metric_names import (
     ALERT_LOOP_STUCK,
     ALERT_NO_LEADER,
     ALERT_PAUSED_TOO_LONG,
+    ALERT_REGION_UNATTENDED,
     ALERT_RELOAD_FAILED,
     ALERT_REPLICA_DOWN,
     ALERT_REPLICA_QUARANTINED,
@@ -33,6 +35,7 @@ from slo_rules.fleet_alerts import INTERVAL_S, fleet_alerts
 
 CALM_S = 600
 """Before and after; longer than the window of any of them but one."""
+TURN_S = 90
 NEVER, GONE = "_", "stale"
 """No sample yet, and no more of them: what Prometheus marks when a target is gone."""
 HOST = 'region="eu-west",host="eu-west-a"'
@@ -76,6 +79,23 @@ class Counter:
         return " ".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """One of two series of which in trouble always one is 1, each for a minute and a half."""
+
+    series: str
+    first: bool
+    """Is the one that begins."""
+
+    def values(self, trouble_s: int, calm_again_s: int) -> str:
+        """In promtool's notation."""
+        parts, left_s, is_one = [held("0", CALM_S)], trouble_s, self.first
+        while left_s > 0:
+            parts.append(held(str(int(is_one)), min(left_s, TURN_S)))
+            left_s, is_one = left_s - TURN_S, not is_one
+        return " ".join((*parts, held("0", calm_again_s)))
+
+
 def held(value: str, seconds: int) -> str:
     scrapes = seconds // INTERVAL_S
     match value:
@@ -83,6 +103,8 @@ def held(value: str, seconds: int) -> str:
             return f"_x{scrapes}"
         case "stale":
             return f"stale _x{scrapes - 1}"
+        case growing if "+" in growing:
+            return f"{growing}x{scrapes - 1}"
         case _:
             return f"{value}+0x{scrapes - 1}"
 
@@ -93,7 +115,7 @@ class Case:
 
     alert: str
     labels: dict[str, str]
-    series: tuple[Gauge | Counter, ...]
+    series: tuple[Gauge | Counter | Turns, ...]
     shows_after_s: int = INTERVAL_S
     """How long the trouble lasts before the expression sees it."""
     lingers_s: int = CALM_S // 2
@@ -139,6 +161,15 @@ CASES = (
         ),
     ),
     Case(ALERT_AGENT_DOWN, ON_HOST | {"job": "agents", "instance": "a:1"}, (Gauge(f"up{{{AGENT}}}", "1", "0"),)),
+    Case(
+        ALERT_REGION_UNATTENDED,
+        {"region": "eu-west"},
+        (
+            Gauge(f"up{{{AGENT}}}", "1", "0"),
+            Gauge('up{job="agents",instance="b:1",region="eu-west",host="eu-west-b"}', "0", "0"),
+            Gauge('up{job="agents",instance="c:1",region="us-east",host="us-east-a"}', "1", "1"),
+        ),
+    ),
     Case(
         ALERT_AGENT_DEGRADED,
         ON_HOST | {"part": "nvml"},
@@ -210,18 +241,34 @@ CASES = (
     Case(ALERT_PAUSED_TOO_LONG, {}, (Gauge('controller_paused{job="controller"}', "0", "1"),)),
     Case(
         ALERT_SIGNALS_UNTRUSTED,
-        {"trust": "dead"},
+        {},
         (
             Gauge('controller_signals_trust{trust="fresh"}', "2", "1"),
             Gauge('controller_signals_trust{trust="dead"}', "0", "1"),
         ),
     ),
+    Case(  # now the one, now the other, and never trusted
+        ALERT_SIGNALS_UNTRUSTED,
+        {},
+        (
+            Turns('controller_signals_trust{trust="late"}', first=True),
+            Turns('controller_signals_trust{trust="dead"}', first=False),
+        ),
+    ),
     Case(
         ALERT_RULES_NOT_APPLIED,
-        {"state": "refused"},
+        {},
         (
             Gauge('controller_rules_state{state="in_step"}', "1", "0"),
             Gauge('controller_rules_state{state="refused"}', "0", "1"),
+        ),
+    ),
+    Case(  # tried again and again
+        ALERT_RULES_NOT_APPLIED,
+        {},
+        (
+            Turns('controller_rules_state{state="unknown"}', first=True),
+            Turns('controller_rules_state{state="behind"}', first=False),
         ),
     ),
     Case(ALERT_RULES_NOT_APPLIED, {}, (Gauge("controller_rules_unhealthy", "0", "2"),)),
@@ -239,7 +286,7 @@ CASES = (
     ),
     Case(ALERT_RELOAD_FAILED, {}, (Gauge("prometheus_config_last_reload_successful", "1", "0"),)),
     Case(
-        ALERT_ALERTMANAGER_UNREACHABLE,
+        ALERT_ALERTMANAGER_ERRORS,
         {"alertmanager": "http://a:9093"},
         (Counter('prometheus_notifications_errors_total{alertmanager="http://a:9093"}'),),
         lingers_s=330,
@@ -350,6 +397,20 @@ QUIET = (
         ALERT_ALERTMANAGER_UNREACHABLE,
         "all is delivered",
         ("prometheus_notifications_alertmanagers_discovered 1", "prometheus_notifications_dropped_total 7"),
+    ),
+    Quiet(
+        ALERT_ALERTMANAGER_UNREACHABLE,
+        "another one takes everything",
+        (
+            "prometheus_notifications_alertmanagers_discovered 2",
+            "prometheus_notifications_dropped_total 0",
+            'prometheus_notifications_errors_total{alertmanager="http://a:9093"} 0+1',
+        ),
+    ),
+    Quiet(
+        ALERT_REGION_UNATTENDED,
+        "one of two agents answers",
+        (f"up{{{AGENT}}} 0", 'up{job="agents",instance="b:1",region="eu-west",host="eu-west-b"} 1'),
     ),
 )
 QUIET_S = 4_500

@@ -2,10 +2,11 @@
 
 import pytest
 
-from contracts.metric_names import ALERT_WATCHDOG
+from contracts.metric_names import ALERT_WATCHDOG, ALERT_XID_STORM
 from slo_rules import promql
+from slo_rules.fleet.gpus import XIDS_MAX
 from slo_rules.fleet_alerts import INTERVAL_S
-from tests.unit.slo_rules.fleet_cases import ALERTS, CALM_S, CASES, QUIET, QUIET_S, Case, Quiet, held
+from tests.unit.slo_rules.fleet_cases import ALERTS, CALM_S, CASES, GPU, OF_GPU, QUIET, QUIET_S, Case, Quiet, held
 from tests.unit.slo_rules.fleet_promtool import promtool, written
 
 pytestmark = pytest.mark.prometheus
@@ -61,6 +62,28 @@ def silent(case: Quiet) -> dict[str, object]:
             {"expr": f'ALERTS{{alertname="{case.alert}"}}', "eval_time": f"{QUIET_S}s", "exp_samples": []}
         ],
     }
+
+
+def xids(count: int, expected: bool) -> dict[str, object]:
+    """`count` errors within ten minutes, scraped at times that no evaluation falls upon."""
+    labels = {"alertname": ALERT_XID_STORM, "alertstate": "firing", "severity": "ticket", **OF_GPU}
+    steps = " ".join(f"{number}x20" for number in range(1, count))
+    return {
+        "name": f"{count} Xids",
+        "interval": "7s",
+        "input_series": [
+            {"series": f'gpu_xid_errors_total{{{GPU},xid="13"}}', "values": f"0x200 {steps} {count}x300"},
+        ],
+        "promql_expr_test": [
+            {"expr": firing(ALERT_XID_STORM), "eval_time": "45m", "exp_samples": [sample(labels)] if expected else []}
+        ],
+    }
+
+
+def test_the_fifth_driver_error_is_a_storm_and_the_fourth_is_not(tmp_path):
+    tests = [xids(XIDS_MAX, expected=False), xids(XIDS_MAX + 1, expected=True)]
+    result = promtool([written(tmp_path, "xids", ALERTS[ALERT_XID_STORM], tests)])
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_alert_has_a_case():

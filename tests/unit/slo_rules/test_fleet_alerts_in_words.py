@@ -2,7 +2,13 @@
 
 import pytest
 
-from contracts.metric_names import ALERT_CONTROLLER_GAVE_UP, ALERT_GPU_UNFIT, ALERT_WATCHDOG
+from contracts.metric_names import (
+    ALERT_CONTROLLER_GAVE_UP,
+    ALERT_GPU_UNFIT,
+    ALERT_RULES_NOT_APPLIED,
+    ALERT_SIGNALS_UNTRUSTED,
+    ALERT_WATCHDOG,
+)
 from slo_rules.fleet_alerts import INTERVAL_S
 from tests.unit.slo_rules.fleet_cases import ALERTS, GPU, OF_GPU, OF_SLO, held
 from tests.unit.slo_rules.fleet_promtool import promtool, written
@@ -78,6 +84,26 @@ IN_WORDS = (
         summary="GPU 0 on eu-west-a in eu-west is unfit",
         description="Nothing is started on GPU 0 on eu-west-a. It calls for reboot host (xid 79). It cannot be read: gpu lost.",
         done="Nothing was done there within the last hour.",
+    ),
+    told(
+        ALERT_SIGNALS_UNTRUSTED,
+        {},
+        {'controller_signals_trust{trust="late"}': "2", 'controller_signals_trust{trust="dead"}': "1"},
+        summary="The counters of 3 region(s) cannot be relied on",
+        description="2 late. 1 dead. Nothing that takes capacity away is begun there: what it would rest on is not known.",
+    ),
+    told(
+        ALERT_RULES_NOT_APPLIED,
+        {},
+        {'controller_rules_state{state="refused"}': "1", "controller_rules_unhealthy": "0"},
+        description="The rules are refused. An objective that was applied, changed or deleted since does not alert as it should.",
+    ),
+    told(
+        ALERT_RULES_NOT_APPLIED,
+        {},
+        {'controller_rules_state{state="in_step"}': "1", "controller_rules_unhealthy": "2"},
+        description="Some rules cannot be evaluated. An objective that was applied, changed or deleted since does not alert as "
+        "it should.",
     ),
     told(ALERT_WATCHDOG, {}, {}),
 )
