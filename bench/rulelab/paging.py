@@ -129,7 +129,7 @@ def _section(cells: list[Cell], disagreements: list[str]) -> Section:
     for objective in OBJECTIVES:
         for engine in ENGINES:
             mine = [cell for cell in cells if cell.engine is engine and cell.slo.objective == objective]
-            rows.append((f"{objective:.2%}".replace(".00", ""), engine.name, *(_shown(cell) for cell in mine)))
+            rows.append((f"{100 * objective:g} %", engine.name, *(_shown(cell) for cell in mine)))
     for cell in (cell for cell in cells if cell.engine is OURS):
         promised = promised_s(cell.slo, cell.slow)
         if promised is not None and (cell.page_s is None or cell.page_s > promised):
@@ -137,7 +137,7 @@ def _section(cells: list[Cell], disagreements: list[str]) -> Section:
                 f"paging: {cell.slo.objective} at {cell.slow:.0%} slow pages after {minutes(cell.page_s)} min, "
                 f"promised {minutes(promised)}"
             )
-    head = ("objective", "engine", *(f"{slow:.0%} slow" for slow in SLOW))
+    head = ("objective", "engine", *(f"{100 * slow:g} % slow" for slow in SLOW))
     return Section("Minutes to page", table(head, rows), (*missed, *disagreements))
 
 

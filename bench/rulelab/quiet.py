@@ -52,7 +52,7 @@ def measure() -> Section:
     ]
     ours = sum(len(spans) for (engine, _, _), spans in pages.items() if engine is OURS)
     missed = (f"quiet: {ours} false pages of {OURS.name}",) if ours > FALSE_PAGES_MAX else ()
-    head = ("engine", "requests/s", *(f"at exactly {objective:.1%}".replace(".0", "") for objective in OBJECTIVES))
+    head = ("engine", "requests/s", *(f"at exactly {100 * objective:g} %" for objective in OBJECTIVES))
     return Section(f"False pages in {DAYS} days at exactly the objective", table(head, rows), missed)
 
 
