@@ -307,7 +307,7 @@ nothing_helped, no_remedy, needs_person. `slo` is the objective that is beyond i
 Absent where it can; told by the leader alone."""
 CONTROLLER_ACTION_BEGUN_TIMESTAMP_SECONDS = "controller_action_begun_timestamp_seconds"
 """Gauge{action, kind, subject, region, slo, stage, verdict, summary}: Unix time at which an action was begun, for the open ones
-and those closed within the hour, 20 at most. `verdict` is empty while there is none. Told by the leader alone."""
+and those closed within the hour, 100 at most. `verdict` is empty while there is none. Told by the leader alone."""
 CONTROLLER_RULES_STATE = "controller_rules_state"
 """Gauge{state} = 1 for how the objectives' rules stand in Prometheus: in_step, behind, refused, unknown, standby, not_ours."""
 CONTROLLER_RULES_REVISION = "controller_rules_revision"

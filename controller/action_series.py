@@ -1,19 +1,23 @@
 """Open and recent actions as the labels of a gauge, so that an alert can say what was already done about it.
 
 Prometheus looks these series up when it writes an alert's annotations. Every stage of an action is a series of its own
-for a while, so their number is bounded: an hour covers what can have to do with a page, and twenty are more than anybody
-reads at night. `trimtab actions` has them all.
+for a while, so their number is bounded: an hour covers what can have to do with a page. Regions take turns, so that what
+was done in one is not left out because much was done in another: its page would say that nothing was. `trimtab actions`
+has them all.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice, zip_longest
 
 from contracts import metric_names as names
+from contracts.vocabulary import Region
 from controller.core.actions import ActionRecord, Stage
 from controller.core.ledger import describe, target_of
 
 KEEP_S = 3_600.0
 """How long a closed action is still told: the longest window of a paging burn alert at usual objectives."""
-ACTIONS_MAX = 20
+ACTIONS_MAX = 100
+"""The newest of each of a hundred regions, or five each of twenty, which is what a page tells."""
 SUMMARY_CHARS_MAX = 160
 """A label is no place for the shares of fifty gateways."""
 ACTION_LABELS = (
@@ -29,10 +33,14 @@ ACTION_LABELS = (
 
 
 def recent(actions: Iterable[ActionRecord], now_unix_s: float) -> tuple[ActionRecord, ...]:
-    """Open ones first, then the newest closed ones; at most `ACTIONS_MAX`."""
+    """Of every region in turn: open ones first, then the newest closed ones; at most `ACTIONS_MAX` in all."""
     told = [record for record in actions if _is_open(record) or now_unix_s - record.stage_unix_s <= KEEP_S]
     told.sort(key=lambda record: (_is_open(record), record.intended_unix_s, record.id), reverse=True)
-    return tuple(told[:ACTIONS_MAX])
+    by_region: dict[Region, list[ActionRecord]] = {}
+    for record in told:
+        by_region.setdefault(record.action.region, []).append(record)
+    in_turn = (record for turn in zip_longest(*by_region.values()) for record in turn if record is not None)
+    return tuple(islice(in_turn, ACTIONS_MAX))
 
 
 def labels_of(record: ActionRecord) -> Mapping[str, str]:

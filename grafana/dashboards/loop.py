@@ -159,7 +159,7 @@ def _acting() -> Row:
         (
             Panel(
                 "Open and recent actions",
-                "Of the last hour, 20 at most; the verdict is empty while an action is being verified.",
+                "Of the last hour, the newest of every region, 100 at most; the verdict is empty while an action is being verified.",
                 Unit.AGO,
                 (Query(queries.or_none(f"{begun} * 1000", names.LABEL_KIND), queries.legend(*columns)),),
                 Look.TABLE,

@@ -110,6 +110,14 @@ def test_only_the_newest_are_told_and_open_ones_before_closed_ones(metrics):
     assert {each["action"] for each in told(metrics)} == {f"a{n}" for n in range(ACTIONS_MAX)}
 
 
+def test_what_was_done_in_one_region_is_told_however_much_was_done_in_another(metrics):
+    busy = [closed(n, float(n)) for n in range(1, 2 * ACTIONS_MAX)]
+    quiet = closed("-shift", 3_000.0)
+    metrics.seen(leading(*busy, replace(quiet, action=replace(RESTART, region="us-east"))))
+    assert len(told(metrics)) == ACTIONS_MAX
+    assert [each["action"] for each in told(metrics) if each["region"] == "us-east"] == ["a-shift"]
+
+
 def test_a_summary_of_many_gateways_is_cut(metrics):
     gateways = [f"region-{n:03}" for n in range(60)]
     before = TrafficIntent(tuple(RegionShare(each, each, 1.0) for each in gateways))
