@@ -7,6 +7,9 @@ the last good text tells the next process what to go back to when the file that 
 import os
 from pathlib import Path
 
+READABLE = 0o644
+"""Prometheus runs as another user, and a service's umask may leave it nothing. Rules are no secret: its pages show them."""
+
 
 class RuleFileStore:
     """Blocking; every method may raise `OSError`, and then the former content stands."""
@@ -45,6 +48,7 @@ class RuleFileStore:
             with self._beside.open("w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
+                os.fchmod(file.fileno(), READABLE)
                 os.fsync(file.fileno())  # a power cut must not leave an empty file under the right name
             self._beside.replace(path)
         except OSError:
