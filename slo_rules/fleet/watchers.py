@@ -76,7 +76,7 @@ def alertmanager_unreachable() -> FleetAlert:
         ALERT_ALERTMANAGER_UNREACHABLE,
         f"{dropped} > 0 or {PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED} < 1",
         Severity.PAGE,
-        for_s=5 * MINUTE_S,
+        for_s=2 * WINDOW_S,  # a drop is seen for as long as the window is, so a restart of Alertmanager is over by then
         summary="Alerts do not reach Alertmanager",
         description="Prometheus drops alerts because no Alertmanager takes them, or knows of none. Nobody may be told of anything.",
         of_region=False,

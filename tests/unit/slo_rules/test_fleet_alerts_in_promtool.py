@@ -2,7 +2,12 @@
 
 import pytest
 
-from contracts.metric_names import ALERT_WATCHDOG, ALERT_XID_STORM
+from contracts.metric_names import (
+    ALERT_ALERTMANAGER_ERRORS,
+    ALERT_ALERTMANAGER_UNREACHABLE,
+    ALERT_WATCHDOG,
+    ALERT_XID_STORM,
+)
 from slo_rules import promql
 from slo_rules.fleet.gpus import XIDS_MAX
 from slo_rules.fleet_alerts import INTERVAL_S
@@ -10,6 +15,7 @@ from tests.unit.slo_rules.fleet_cases import ALERTS, CALM_S, CASES, GPU, OF_GPU,
 from tests.unit.slo_rules.fleet_promtool import promtool, written
 
 pytestmark = pytest.mark.prometheus
+ALERTMANAGERS = (ALERT_ALERTMANAGER_UNREACHABLE, ALERT_ALERTMANAGER_ERRORS)
 
 
 def firing(alert: str) -> str:
@@ -83,6 +89,25 @@ def xids(count: int, expected: bool) -> dict[str, object]:
 def test_the_fifth_driver_error_is_a_storm_and_the_fourth_is_not(tmp_path):
     tests = [xids(XIDS_MAX, expected=False), xids(XIDS_MAX + 1, expected=True)]
     result = promtool([written(tmp_path, "xids", ALERTS[ALERT_XID_STORM], tests)])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_two_minutes_without_alertmanager_are_a_restart_and_no_page(tmp_path):
+    test = {
+        "interval": f"{INTERVAL_S}s",
+        "input_series": [
+            {"series": "prometheus_notifications_dropped_total", "values": "0x40 1+1x8 9x80"},
+            {
+                "series": 'prometheus_notifications_errors_total{alertmanager="http://a:9093"}',
+                "values": "0x40 1+1x8 9x80",
+            },
+        ],
+        "promql_expr_test": [
+            {"expr": f"last_over_time({firing(name)}[30m])", "eval_time": "30m", "exp_samples": []}
+            for name in ALERTMANAGERS
+        ],
+    }
+    result = promtool([written(tmp_path, name, ALERTS[name], [test]) for name in ALERTMANAGERS])
     assert result.returncode == 0, result.stdout + result.stderr
 
 
