@@ -45,7 +45,7 @@ class Slo:
                 f"{self.objective} is outside {OBJECTIVE_MIN}..{OBJECTIVE_MAX}",
                 "write a ratio such as 0.95, not a percentage",
             )
-        if self.page_within_s < 120:  # noqa: PLR2004  # two rule evaluations, said by the message
+        if not self.page_within_s >= 120:  # noqa: PLR2004  # two rule evaluations, said by the message; NaN is none
             raise SloError(
                 "page_within_s", f"{self.page_within_s} is under 120", "rules run every minute: use 120 or more"
             )

@@ -14,6 +14,8 @@ WINDOW_S_MAX = 366 * DAY_S
 SLICE_S_MAX = 3_600
 EXCLUSION_S_MAX = 7 * DAY_S
 """Longer than a week is not maintenance: change the objective instead."""
+LATEST_UNIX_S = 253_402_214_400
+"""9999-12-31: later moments have no calendar date that could be written back, in whatever time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Exclusion:
     def __post_init__(self) -> None:
         if not 0 < self.ends_unix_s - self.starts_unix_s <= EXCLUSION_S_MAX:
             raise SloError("exclusions", "the end is not within a week after the start", "write start and end in order")
+        if self.starts_unix_s < 0 or self.ends_unix_s > LATEST_UNIX_S:
+            raise SloError("exclusions", "the times lie before 1970 or after 9998", "correct the year")
 
 
 class Weekday(StrEnum):

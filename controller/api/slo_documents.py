@@ -79,7 +79,7 @@ async def _read(request: Request, slo: str | None) -> Proposal:
         return await asyncio.to_thread(_openslo, content)
     try:
         body = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         at = getattr(error, "pos", 0)
         fault = {"type": "json_invalid", "loc": ("body", at), "msg": "JSON decode error", "input": {}}
         raise RequestValidationError([fault]) from error

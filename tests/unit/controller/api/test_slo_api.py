@@ -38,6 +38,10 @@ FULL = {
 RATIO = {"objective": 0.9, "indicator": INDICATORS[3]}
 
 
+def once(starts_at: str, ends_at: str) -> dict[str, str]:
+    return {"kind": "once", "starts_at": starts_at, "ends_at": ends_at}
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path, {})
@@ -120,6 +124,14 @@ async def test_every_other_field_comes_back_as_it_was_sent(api: httpx.AsyncClien
             {"threshold_s": 0.2, "exclusions": [FULL["exclusions"][0] | {"starts_at": "today"}]},
             "exclusions.0.starts_at",
         ),
+        (
+            {"threshold_s": 0.2, "exclusions": [once("0001-01-01T00:00:00+14:00", "0001-01-01T01:00:00+14:00")]},
+            "exclusions[0]",
+        ),
+        (
+            {"threshold_s": 0.2, "exclusions": [once("9999-12-31T22:00:00-14:00", "9999-12-31T23:00:00-14:00")]},
+            "exclusions[0]",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -133,6 +145,21 @@ async def test_what_cannot_be_is_refused_with_field_and_fix_and_nothing_changes(
         assert (found["field"], bool(found["fix"])) == (field, True)
     assert (await still.get(PATH)).json()["items"] == []
     assert (shared.slo_changes, shared.desk.asked) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"id": "new", "objective": 0.95, "threshold_s": 0.2, "page_within_s": NaN}', "page_within_s"),
+        ("[" * 5_000, "0"),
+    ],
+    ids=["no number", "too deep"],
+)
+async def test_json_that_python_reads_and_nobody_means_is_refused(
+    still: httpx.AsyncClient, text: str, field: str
+) -> None:
+    answer = await still.post(PATH, content=text, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json().get("field")) == (422, field)
 
 
 async def test_one_that_others_need_stays_until_they_let_go(api: httpx.AsyncClient) -> None:
