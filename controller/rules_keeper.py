@@ -54,6 +54,8 @@ class RulesKeeper:
     async def follow(self, rules: str, revision: int) -> None:
         """As the leader: bring `rules` into Prometheus, or look whether they still are there."""
         if self._publisher is None:
+            self._state = NOT_OURS
+            self._series.stand(self._state, revision)
             return
         if self._settled == (rules, revision):
             await self._look(self._publisher, revision)

@@ -6,6 +6,7 @@ away, arrives a little later instead of never.
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 
 from chassis.clock import Clock, utc_date
 from chassis.logs import logger
@@ -39,6 +40,9 @@ class Upkeep:
         self._rules = rules
         self._regions = regions
         self._clock = clock
+        self._made_from: tuple[int, tuple[Region, ...], date] | None = None
+        self._made = ""
+        """Rules for `_made_from`: a thousand objectives take seconds to compile, and rarely change."""
 
     async def follow_objectives(self, *, leading: bool) -> None:
         """Hand the newest thresholds to the agents, and, as leader, the compiled rules to Prometheus."""
@@ -56,8 +60,12 @@ class Upkeep:
         await self._rules.follow(text, found.revision)
 
     def _compile(self, found: SloSet) -> str:
-        slos = tuple(stored.slo for stored in found.slos)
-        return render_rules(compile_slos(slos, self._regions(), today=utc_date(self._clock.now_unix_s())))
+        regions, today = self._regions(), utc_date(self._clock.now_unix_s())
+        if self._made_from != (found.revision, regions, today):
+            slos = tuple(stored.slo for stored in found.slos)
+            self._made = render_rules(compile_slos(slos, regions, today=today))
+            self._made_from = (found.revision, regions, today)
+        return self._made
 
 
 def expected_regions(story: Story, fleet: FleetSource, gateways: tuple[Region, ...]) -> tuple[Region, ...]:

@@ -23,6 +23,8 @@ log = logger(__name__)
 
 TIMEOUT_S = 10.0
 """A reload parses every rule and opens no data: seconds at worst, also with some thousand rules."""
+PUBLISHED_S_MAX = 30.0
+"""Of a whole publication, its rollback included: a Prometheus that drips its answers must not hold up whoever waits."""
 LOOKS_MAX = 20
 LOOK_S = 0.1
 """Two seconds for the groups to show up after a reload that was accepted."""
@@ -48,7 +50,10 @@ class PrometheusRules:
         text = stamped(rules, revision)
         async with self._one_writer:
             try:
-                return await self._bring_in(text, digest_of(rules, revision))
+                async with asyncio.timeout(PUBLISHED_S_MAX):
+                    return await self._bring_in(text, digest_of(rules, revision))
+            except TimeoutError:
+                return RulesUnknown(reason=f"Prometheus was not done within {PUBLISHED_S_MAX:g} s")
             except OSError as error:
                 return RulesUnknown(reason=f"writing {self._file.path} failed: {error.strerror}")
             except httpx.HTTPError as error:
@@ -57,7 +62,10 @@ class PrometheusRules:
     async def look(self) -> RulesSeen | RulesUnknown:
         """Which text of ours Prometheus runs, and which of its rules fail."""
         try:
-            groups = await self._groups()
+            async with asyncio.timeout(TIMEOUT_S):
+                groups = await self._groups()
+        except TimeoutError:
+            return RulesUnknown(reason=f"Prometheus did not list its rules within {TIMEOUT_S:g} s")
         except httpx.HTTPError as error:
             return RulesUnknown(reason=f"Prometheus did not answer: {error!r}")
         return groups if isinstance(groups, RulesUnknown) else _seen(groups)
@@ -90,6 +98,7 @@ class PrometheusRules:
         except httpx.HTTPError as error:
             again = repr(error)
         if again:
+            await asyncio.to_thread(self._file.leave_no_gap, text)
             return RulesUnknown(reason=f"Prometheus takes no configuration, with or without these rules: {again}")
         return RulesRefused(reason=refusal)
 

@@ -42,6 +42,11 @@ class RuleFileStore:
         else:
             self._replace(self.path, text)
 
+    def leave_no_gap(self, text: str) -> None:
+        """Put back `text`, which Prometheus took once, where going back left no file: its refusal was about something else."""
+        if _read(self.path) is None and _read(self._good) == text:
+            self._replace(self.path, text)
+
     def _replace(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

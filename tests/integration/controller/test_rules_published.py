@@ -1,5 +1,6 @@
 """The rule publisher against a real Prometheus: what is written is what is evaluated, and a bad file never takes the good one down."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from chassis.clock import SystemClock
+from controller.drivers import prometheus_rules
 from controller.drivers.prometheus_rules import PrometheusRules
 from controller.drivers.rule_stamp import digest_of, stamped
 from controller.rules_ports import RulesPublished, RulesRefused, RulesSeen, RulesUnknown
@@ -82,6 +84,10 @@ def names_in(folder: Path) -> list[str]:
 
 def groups(server: Server) -> set[str]:
     return {group["name"] for group in server.get("rules")["data"]["groups"]}
+
+
+def reload(server: Server) -> None:
+    httpx.post(f"{server.url}/-/reload", timeout=10)
 
 
 def told_by(rules: str) -> str:
@@ -158,6 +164,40 @@ async def test_somebody_elses_broken_configuration_is_not_our_refusal(
     assert shows(server, GOOD)
     theirs.unlink()
     assert isinstance(await publisher.publish(BETTER, 2), RulesPublished)
+
+
+async def test_rules_that_prometheus_once_took_stay_on_the_disk_while_something_else_is_broken(
+    server: Server, publisher: PrometheusRules, path: Path
+) -> None:
+    """Prometheus came back without them, and takes no configuration because of somebody else's."""
+    await publisher.publish(GOOD, 1)
+    write(path, "groups: []")
+    reload(server)
+    write(path, stamped(GOOD, 1))
+    theirs = path.with_name("theirs.yml")
+    theirs.write_text(BAD)
+    assert isinstance(await publisher.publish(GOOD, 1), RulesUnknown)
+    assert text_in(path) == stamped(GOOD, 1)
+    theirs.unlink()
+
+
+async def test_a_prometheus_that_drips_its_answer_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus_rules, "PUBLISHED_S_MAX", 0.5)
+    monkeypatch.setattr(prometheus_rules, "TIMEOUT_S", 0.4)
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=drip()))
+    async with httpx.AsyncClient(transport=transport) as client:
+        publisher = PrometheusRules(url="http://slow", path=tmp_path / "slo.yml", client=client, clock=SystemClock())
+        async with asyncio.timeout(20):
+            assert isinstance(await publisher.look(), RulesUnknown)
+            assert isinstance(await publisher.publish(GOOD, 1), RulesUnknown)
 
 
 async def test_without_prometheus_the_file_waits_for_it(server: Server, publisher: PrometheusRules, path: Path) -> None:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from chassis.clock import ManualClock
 from contracts.serving_api import SloThresholds
+from controller import upkeep
 from controller.core.fleet import Fleet, home_traffic
 from controller.journal.database import Database, open_database
 from controller.journal.sql import SqlJournal
@@ -19,6 +20,7 @@ from controller.stores import Change
 from controller.upkeep import Upkeep, expected_regions
 from slo_rules.indicators import ClassicHistogram, ExactCounters
 from slo_rules.model import Slo
+from slo_rules.rule_file import RuleFile
 from slo_rules.windows import CalendarWindow
 
 CHANGE = Change(operator="anna", at_unix_s=1_700_000_000.0)
@@ -201,6 +203,31 @@ async def test_objectives_that_make_no_rules_any_more_are_told_and_the_former_ru
     assert rig.keeper.state.state is RulesStanding.REFUSED
     assert "too short" in rig.keeper.state.why_not
     assert not rig.prometheus.files
+
+
+async def test_without_a_rules_file_a_fault_in_the_objectives_is_forgotten_once_it_is_mended(rig: Rig) -> None:
+    registry = CollectorRegistry()
+    keeper = RulesKeeper(None, rig.clock, RulesSeries(registry))
+    keeper.cannot_compile("window_s: too short", 4)
+    await keeper.follow("groups: []", 5)
+    assert keeper.state.state is RulesStanding.NOT_OURS
+    assert 'controller_rules_state{state="not_ours"} 1.0' in generate_latest(registry).decode()
+
+
+async def test_what_has_not_changed_is_not_compiled_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+
+    def count(slos: tuple[Slo, ...], *others: object, **more: object) -> RuleFile:
+        compiled.append(len(slos))
+        return RuleFile(())
+
+    monkeypatch.setattr(upkeep, "compile_slos", count)
+    for _pass in range(3):
+        await rig.upkeep.follow_objectives(leading=True)
+    rig.slos.create_slo(FAST, CHANGE)
+    await rig.upkeep.follow_objectives(leading=True)
+    await rig.pass_by(86_400.0)
+    assert compiled == [0, 1, 1]
 
 
 async def test_a_region_that_is_silent_now_is_still_expected_to_report(rig: Rig) -> None:
