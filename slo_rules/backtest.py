@@ -22,7 +22,7 @@ from slo_rules.exclusions import is_excluded
 from slo_rules.indicators import Composite
 from slo_rules.model import Slo
 from slo_rules.raw_events import PART_DELAY_S
-from slo_rules.recorded import BUDGET_INTERVAL_S, EVENTS_INTERVAL_S
+from slo_rules.recorded import EVENTS_INTERVAL_S, SPAN_S
 from slo_rules.tiers import PARENT_PATIENCE_S, Severity, Tier
 from slo_rules.windows import CalendarWindow, RollingWindow
 
@@ -95,7 +95,7 @@ class RegionBacktest:
     firings: tuple[Firing, ...]
     silences: tuple[Silence, ...]
     budget: tuple[tuple[int, float], ...]
-    """Unix time and share of the budget that was left, every five minutes; below zero when it was overspent."""
+    """Unix time and share of the budget that was left, every four minutes; below zero when it was overspent."""
     coverage: float
     """Observed minutes / minutes that the last budget speaks about, within the history and without maintenance."""
     events: float
@@ -173,7 +173,8 @@ class _Judged:
     def samples(self, minute: int) -> int:
         """How many samples, that of `minute` included, the budget of then is made of."""
         if isinstance(self.slo.window, RollingWindow):
-            return _samples(self.slo.window.seconds, self.history)
+            spans = -(-self.slo.window.seconds // SPAN_S)
+            return spans * SPAN_S // EVENTS_INTERVAL_S
         counted = self.history.at(minute) - COUNT_AGE_S
         return (counted - self._periods[bisect_right(self._periods, counted) - 1]) // EVENTS_INTERVAL_S + 1
 
@@ -245,8 +246,10 @@ def _silences(judged: _Judged, region: Region, observed: list[bool]) -> Iterator
 
 
 def _budget(judged: _Judged, bad: _Sums, total: _Sums) -> Iterator[tuple[int, float]]:
-    every, history = BUDGET_INTERVAL_S // EVENTS_INTERVAL_S, judged.history
-    for minute in range((history.minutes - 1) % every, history.minutes, every):
+    """Whenever the counts of another span are full."""
+    history = judged.history
+    every = SPAN_S // EVENTS_INTERVAL_S
+    for minute in range(-(history.starts_unix_s // EVENTS_INTERVAL_S) % every, history.minutes, every):
         samples = judged.samples(minute)
         events = max(total.over(minute, samples) / MICRO, judged.smallest_event)
         yield history.at(minute), 1.0 - bad.over(minute, samples) / MICRO / events / judged.slo.error_budget

@@ -1,4 +1,8 @@
-"""How much of the budget is left, how much of the window was seen, and everything about an SLO that may change."""
+"""How much of the budget is left, how much of the window was seen, and everything about an SLO that may change.
+
+A rolling window of weeks is the longest sum of all, so it adds up counts of four minutes and reads a quarter of the samples. A
+calendar window adds up minutes: a count of four could belong to two periods.
+"""
 
 from decimal import Decimal
 
@@ -9,10 +13,11 @@ from contracts.metric_names import (
     LABEL_WINDOW,
     RULE_BUDGET_REMAINING,
     RULE_COVERAGE,
-    RULE_EVENTS_BAD_INC1M,
-    RULE_EVENTS_TOTAL_INC1M,
+    RULE_EVENTS_BAD_INC4M,
+    RULE_EVENTS_TOTAL_INC4M,
     RULE_EXCLUDED,
     RULE_FIRST_SEEN,
+    RULE_OBSERVED_MINUTES_INC4M,
     RULE_PERIOD_EVENTS_BAD,
     RULE_PERIOD_EVENTS_TOTAL,
     RULE_PERIOD_EXCLUDED,
@@ -31,7 +36,7 @@ from slo_rules.windows import UNIT_S_MAX, CalendarWindow, RollingWindow, Window
 
 
 def budget_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]:
-    """One sample per region each; the second reads the first of its own past."""
+    """In the order in which they read each other."""
     labels = ((LABEL_SLO, slo.id), (LABEL_WINDOW, window_of(slo.window)))
     return (
         RecordingRule(RULE_BUDGET_REMAINING, _remaining(slo), labels),
@@ -54,14 +59,14 @@ def budget_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]:
 
 def _remaining(slo: Slo) -> str:
     """1 − bad / total / budget. At least one event below the line: an idle SLO has spent nothing, which 0 / 0 would not say."""
-    bad = _over_window(slo, "sum_over_time", RULE_EVENTS_BAD_INC1M, RULE_PERIOD_EVENTS_BAD)
-    total = _over_window(slo, "sum_over_time", RULE_EVENTS_TOTAL_INC1M, RULE_PERIOD_EVENTS_TOTAL)
+    bad = _over_window(slo, RULE_EVENTS_BAD_INC4M, RULE_PERIOD_EVENTS_BAD)
+    total = _over_window(slo, RULE_EVENTS_TOTAL_INC4M, RULE_PERIOD_EVENTS_TOTAL)
     return f"1 - {bad} / clamp_min({total}, {_smallest_event(slo)}) / {promql.number(exact_budget(slo))}"
 
 
 def _coverage(slo: Slo, around: Surroundings) -> str:
     """Minutes with a count over minutes that could have had one: of the window, since the SLO exists, without maintenance."""
-    observed = _over_window(slo, "count_over_time", RULE_EVENTS_TOTAL_INC1M, RULE_PERIOD_EVENTS_TOTAL)
+    observed = _over_window(slo, RULE_OBSERVED_MINUTES_INC4M, RULE_PERIOD_EVENTS_TOTAL, "count_over_time")
     first_seen = f"min({recorded(RULE_FIRST_SEEN, slo.id)})"
     if isinstance(slo.window, CalendarWindow):
         # Whichever is later.
@@ -72,7 +77,7 @@ def _coverage(slo: Slo, around: Surroundings) -> str:
         window_s = slo.window.seconds
     expected = f"clamp_max(time() - {first_seen}, {window_s}) / 60"
     if may_be_excluded(slo, around):
-        excluded = _over_window(slo, "sum_over_time", RULE_EXCLUDED, RULE_PERIOD_EXCLUDED)
+        excluded = _over_window(slo, RULE_EXCLUDED, RULE_PERIOD_EXCLUDED)
         expected = f"{expected} - (max({excluded}) or vector(0))"
     seen = f"{per_region(observed)}{expected_regions(slo, around, 0)}"
     # At least a minute below the line: before it, nothing could have been missed.
@@ -85,13 +90,13 @@ def _first_seen(slo: Slo) -> str:
     return f"min(min_over_time({recorded(RULE_FIRST_SEEN, slo.id)}[{window}])) or vector(time())"
 
 
-def _over_window(slo: Slo, function: str, record: str, period_record: str) -> str:
-    """`function` over the samples of the window: all of the last seconds, or those of the current period."""
+def _over_window(slo: Slo, record: str, period_record: str, of_period: str = "sum_over_time") -> str:
+    """Sum of `record` over the last seconds, or the function `of_period` over the samples of the current period."""
     if isinstance(slo.window, RollingWindow):
-        return f"{function}({recorded(record, slo.id)}[{promql.duration(slo.window.seconds)}])"
+        return f"sum_over_time({recorded(record, slo.id)}[{promql.just_under(slo.window.seconds)}])"
     # An hour more than the longest period, for a sample that is recorded a little late.
     reach = promql.duration(_longest_s(slo.window) + 3_600)
-    samples = f"{function}({recorded(period_record, slo.id)}[{reach}])"
+    samples = f"{of_period}({recorded(period_record, slo.id)}[{reach}])"
     return f"sum without ({LABEL_PERIOD}) ({samples} and on ({LABEL_PERIOD}) {current_period(slo)})"
 
 

@@ -4,8 +4,11 @@ from contracts.metric_names import (
     LABEL_PERIOD,
     LABEL_SLO,
     RULE_EVENTS_BAD_INC1M,
+    RULE_EVENTS_BAD_INC4M,
     RULE_EVENTS_TOTAL_INC1M,
+    RULE_EVENTS_TOTAL_INC4M,
     RULE_EXCLUDED,
+    RULE_OBSERVED_MINUTES_INC4M,
     RULE_PERIOD_EVENTS_BAD,
     RULE_PERIOD_EVENTS_TOTAL,
     RULE_PERIOD_EXCLUDED,
@@ -17,9 +20,9 @@ from slo_rules.errors import SloError
 from slo_rules.events import events_of, excluded_now
 from slo_rules.model import Slo
 from slo_rules.raw_events import PART_DELAY_S
-from slo_rules.recorded import Surroundings, excluded_parts, may_be_excluded, recorded
+from slo_rules.recorded import EVENTS_INTERVAL_S, SPAN_S, Surroundings, excluded_parts, may_be_excluded, recorded
 from slo_rules.rule_file import RecordingRule
-from slo_rules.windows import CalendarWindow
+from slo_rules.windows import CalendarWindow, RollingWindow
 
 COUNT_AGE_S = 60
 """A count of the last two minutes speaks of a minute ago, on average: the period it belongs to is the one of then."""
@@ -32,6 +35,7 @@ def count_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]:
         RecordingRule(RULE_EVENTS_TOTAL_INC1M, events.total, ((LABEL_SLO, slo.id),)),
         RecordingRule(RULE_EVENTS_BAD_INC1M, events.bad, ((LABEL_SLO, slo.id),)),
         *_excluded_rules(slo, around),
+        *_span_rules(slo),
         *_period_rules(slo, around),
     )
 
@@ -52,6 +56,30 @@ def _excluded_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]
     if not reasons:
         return ()
     return (RecordingRule(RULE_EXCLUDED, " or ".join(reasons), ((LABEL_SLO, slo.id),)),)
+
+
+def _span_rules(slo: Slo) -> tuple[RecordingRule, ...]:
+    """Counts of four minutes, recorded every fourth minute, for windows of weeks: a quarter of the samples to add up.
+
+    A minute is in exactly one of them: the range leaves out the sample at its far edge, and the clock of the evaluation says
+    when four minutes are full, whatever second the group runs at.
+    """
+    if not isinstance(slo.window, RollingWindow):
+        return ()
+    minutes = SPAN_S // EVENTS_INTERVAL_S
+    span_is_full = f"floor(vector(time()) / {EVENTS_INTERVAL_S}) % {minutes} == 0"
+    return tuple(
+        RecordingRule(
+            record,
+            f"{function}({recorded(counts, slo.id)}[{promql.just_under(SPAN_S)}]) and on () ({span_is_full})",
+            ((LABEL_SLO, slo.id),),
+        )
+        for record, function, counts in (
+            (RULE_EVENTS_TOTAL_INC4M, "sum_over_time", RULE_EVENTS_TOTAL_INC1M),
+            (RULE_EVENTS_BAD_INC4M, "sum_over_time", RULE_EVENTS_BAD_INC1M),
+            (RULE_OBSERVED_MINUTES_INC4M, "count_over_time", RULE_EVENTS_TOTAL_INC1M),
+        )
+    )
 
 
 def _period_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]:

@@ -74,6 +74,12 @@ def duration(seconds: int) -> str:
     return text
 
 
+def just_under(seconds: int) -> str:
+    """The longest duration below `seconds`, a minute or more: a range of it leaves out the sample at the far edge, which
+    Prometheus 2 would count in and Prometheus 3 would not."""
+    return f"{duration(seconds - 1)}999ms"
+
+
 def quote(value: str) -> str:
     r"""`value` as a PromQL string. JSON's escapes (`\"`, `\\`, `\n`, `\u0007`) are a subset of Go's, which PromQL uses."""
     return json.dumps(value, ensure_ascii=False)

@@ -15,6 +15,9 @@ BUDGET_INTERVAL_S = 240
 """A budget over weeks does not move within minutes, and its sum is the longest of all. Below Prometheus' lookback of five
 minutes, so that an instant query always finds the newest value."""
 
+SPAN_S = 240
+"""Of the counts that windows of weeks add up: `inc4m`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:

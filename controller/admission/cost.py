@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from contracts import metric_names as names
 from controller.admission.reading import Read, reads_of
+from slo_rules.recorded import SPAN_S
 from slo_rules.rule_file import RecordingRule, RuleFile, RuleGroup
 
 SCRAPE_INTERVAL_S_ASSUMED = 15.0
@@ -19,6 +20,8 @@ FOR_ALL_REGIONS = frozenset(
     (names.RULE_FIRST_SEEN, names.RULE_EXCLUDED, names.RULE_WINDOW_START, names.RULE_PERIOD_EXCLUDED)
 )
 """Recorded once; everything else is recorded once per region."""
+OF_SPANS = frozenset((names.RULE_EVENTS_TOTAL_INC4M, names.RULE_EVENTS_BAD_INC4M, names.RULE_OBSERVED_MINUTES_INC4M))
+"""Recorded less often than their group is evaluated."""
 _OF_ONE_REGION = f'{names.LABEL_REGION}="'
 
 
@@ -83,7 +86,7 @@ def _intervals(whole: RuleFile) -> dict[str, float]:
         for rule in group.rules
         if isinstance(rule, RecordingRule)
     }
-    return recorded | {ALERTS: 60.0}
+    return recorded | {ALERTS: 60.0} | {record: float(SPAN_S) for record in OF_SPANS & recorded.keys()}
 
 
 def _samples(read: Read, recorded: Mapping[str, float], spacing: Spacing) -> float:

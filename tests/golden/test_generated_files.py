@@ -68,10 +68,11 @@ def test_rules_and_dashboards_use_no_name_that_contracts_does_not_know():
 
 
 def test_every_recorded_series_is_named_in_contracts():
-    """Of an SLO that uses all there is: some series are for calendar windows and maintenance only."""
-    everything = Slo(
-        SloId("x"), 0.95, ExactCounters(0.2), CalendarWindow(), exclusions=(Exclusion(1_000_000, 1_003_600),)
+    """Of SLOs that use all there is: some series are for calendar windows and maintenance only, some for rolling ones."""
+    everything = (
+        Slo(SloId("x"), 0.95, ExactCounters(0.2), CalendarWindow(), exclusions=(Exclusion(1_000_000, 1_003_600),)),
+        Slo(SloId("y"), 0.95, ExactCounters(0.2)),
     )
-    compiled = compile_slos((everything,), rules_command.GOLDEN_REGIONS, date(2026, 1, 1))
+    compiled = compile_slos(everything, rules_command.GOLDEN_REGIONS, date(2026, 1, 1))
     recorded = {rule.record for group in compiled.groups for rule in group.rules if isinstance(rule, RecordingRule)}
     assert recorded == {value for name, value in vars(metric_names).items() if name.startswith("RULE_")}

@@ -12,7 +12,7 @@ import pytest
 
 from chassis.clock import SystemClock
 from contracts.metric_names import RULE_EVENTS_BAD_INC1M, RULE_EVENTS_TOTAL_INC1M, RULE_FIRST_SEEN
-from controller.admission.cost import Spacing, cost_of, groups_of, raw_selectors
+from controller.admission.cost import OF_SPANS, Spacing, cost_of, groups_of, raw_selectors
 from controller.admission.report import Asked, Report
 from controller.admission_office import AdmissionOffice
 from controller.sources.prometheus_facts import PrometheusFacts
@@ -87,6 +87,7 @@ def seeds() -> list[tuple[str, list[Seed]]]:
         for edge, gain in (("0.2", 29.0), ("0.5", 30.0), ("+Inf", 30.0))
     ]
     recorded = [Seed(f'slo="cost",region="{region}"', 60, 60, step_s=60, is_gauge=True) for region in REGIONS]
+    spans = [replace(minutes, step_s=240) for minutes in recorded]
     return [
         ("svc_seconds_bucket", svc),
         buckets("old_seconds", A, {"1": both(30), "+Inf": both(30)}),
@@ -97,6 +98,7 @@ def seeds() -> list[tuple[str, list[Seed]]]:
         ("tts_request_seconds_bucket", tts),
         (RULE_EVENTS_TOTAL_INC1M, recorded),
         (RULE_EVENTS_BAD_INC1M, recorded),
+        *((record, spans) for record in OF_SPANS),
         (RULE_FIRST_SEEN, [Seed('slo="cost"', 1, 1, step_s=240, is_gauge=True)]),
     ]
 
@@ -164,7 +166,7 @@ def codes(report: Report) -> set[str]:
         (slo(NativeHistogram("req_total", 0.3)), "not_native", "native-histograms"),
         (slo(EventRatio("slow_total", bad="slow_total")), "scraped_too_slowly", "every 60 s"),
         (slo(EventRatio("lonely_total", bad="lonely_total")), "no_region_label", "region"),
-        (replace(RATIO, window=RollingWindow(30 * 86_400)), "retention_too_short", "3 days"),
+        (replace(RATIO, window=RollingWindow(30 * 86_400)), "retention_too_short", "keeps 3d"),
         (slo(EventRatio("slow_total", bad="slow_total")), "region_unseen", "us-east"),
         (slo(ExactCounters(0.2)), "estimated", "tts_request_seconds"),
         (slo(ExactCounters(0.3)), "not_counted_yet", "no replica"),

@@ -22,7 +22,7 @@ from slo_rules.exclusions import excluded, is_excluded
 from slo_rules.indicators import EventRatio
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
-from slo_rules.rule_file import AlertingRule, RuleFile, RuleGroup
+from slo_rules.rule_file import AlertingRule, RecordingRule, RuleFile, RuleGroup
 from slo_rules.tiers import derive_tiers
 from slo_rules.windows import CalendarUnit, CalendarWindow, Exclusion, RollingWindow, Slices, Weekday, WeeklyExclusion
 
@@ -95,8 +95,8 @@ def firings(world: World, slo: Slo, region: Region) -> list[Firing]:
     return [f for each in world.pasts[slo.id].regions if each.region == region for f in each.firings]
 
 
-def burn_alerts() -> RuleFile:
-    """Of the compiled file, only what the recorded counts lead to."""
+def what_follows_from_counts() -> RuleFile:
+    """Of the compiled file, only what the recorded counts of a minute lead to."""
     groups = []
     for group in compile_slos(ROLLING, ()).groups:
         rules = tuple(
@@ -104,6 +104,8 @@ def burn_alerts() -> RuleFile:
             for rule in group.rules
             if isinstance(rule, AlertingRule) and rule.alert == ALERT_SLO_BURN
         )
+        spans = [rule for rule in group.rules if isinstance(rule, RecordingRule) and rule.record.endswith(":inc4m")]
+        rules = (*spans, *rules)
         if rules:
             groups.append(RuleGroup(group.name, group.interval_s, rules))
     return RuleFile(tuple(groups))
@@ -167,7 +169,7 @@ def check(expr: str, minute: int, value: float) -> dict[str, object]:
 
 
 def test_alerts_budgets_and_maintenance_are_those_of_the_rules(world: World, tmp_path: Path) -> None:
-    (tmp_path / "rules.yml").write_text(render_rules(burn_alerts()))
+    (tmp_path / "rules.yml").write_text(render_rules(what_follows_from_counts()))
     checks = [*alert_checks(world), *budget_checks(world), *exclusion_checks()]
     assert sum(item["exp_samples"][0]["value"] for item in checks) > 100, "most of what is checked is about something"
     test = {
