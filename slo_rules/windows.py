@@ -31,6 +31,11 @@ class RollingWindow:
                 "window_s", f"{self.seconds} is not an hour to a year", "write seconds, e.g. 2592000 for 30 days"
             )
 
+    @property
+    def longest_s(self) -> int:
+        """For as long samples have to be kept."""
+        return self.seconds
+
 
 class CalendarUnit(StrEnum):
     """Units that a calendar window may have; weeks begin on Monday (ISO 8601)."""
@@ -79,6 +84,11 @@ class CalendarWindow:
     def seconds(self) -> int:
         """The shortest that it can be: what a promise about it has to hold for."""
         return UNIT_S_MIN[self.unit]
+
+    @property
+    def longest_s(self) -> int:
+        """The longest that it can be: for as long samples have to be kept."""
+        return UNIT_S_MAX[self.unit]
 
 
 Window = RollingWindow | CalendarWindow

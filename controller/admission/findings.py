@@ -259,21 +259,21 @@ def _scrapes(slo: Slo, facts: SloFacts) -> Iterator[Finding]:
 
 
 def _retention(slo: Slo, facts: SloFacts) -> Iterator[Finding]:
-    kept_s, window_s = facts.server.retention_s, slo.window.seconds
+    kept_s, window_s = facts.server.retention_s, slo.window.longest_s
     if kept_s is None:
         yield Finding(
             Severity.INFO,
             Code.RETENTION_UNKNOWN,
             "window",
             "Prometheus does not say for how long it keeps samples",
-            f"see that it keeps {window_s / 86_400:g} days",
+            f"see that it keeps {promql.duration(window_s)}",
         )
     elif kept_s < window_s:
         yield Finding(
             Severity.ERROR,
             Code.RETENTION_TOO_SHORT,
             "window",
-            f"Prometheus keeps {kept_s / 86_400:g} days, the window has {window_s / 86_400:g}",
+            f"Prometheus keeps {promql.duration(kept_s)}, the window has up to {promql.duration(window_s)}",
             f"start it with --storage.tsdb.retention.time={promql.duration(window_s)}, or take a shorter window",
         )
 
@@ -290,7 +290,7 @@ def _regions(slo: Slo, facts: SloFacts) -> Iterator[Finding]:
             "series without a region label add up to one nameless region, and each expected region counts as silent",
             "give the scrape job a region label",
         )
-    if expected - seen:
+    if seen and expected - seen:
         yield Finding(
             Severity.WARNING,
             Code.REGION_UNSEEN,

@@ -196,7 +196,7 @@ class ReportView(BaseModel):
             series=sum(source.series for source in facts.sources) if facts else 0,
             scrape_interval_s=facts.scrape_interval_s if facts else None,
             cost=CostView.of(report.cost) if report.cost else None,
-            past=BacktestView.of(report.past, report.past_source) if report.past and report.past.regions else None,
+            past=BacktestView.of(report.past, report.past_source) if report.past else None,
         )
 
 

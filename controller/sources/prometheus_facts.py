@@ -21,7 +21,13 @@ ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """A week of minutes is 300 kB per series."""
 POINTS_MAX = 10_000
 """Prometheus refuses range queries of more than 11,000 points per series: a week of minutes is 10,080, so six days."""
+POINTS_HELD_MAX = 500_000
+"""Of one question, all series and stretches together: some 60 MB. Fifty regions over a week, five over two months."""
 MINUTE_S = 60
+
+
+Lines = dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]]
+"""Labels and points of each series, by its labels as text."""
 
 
 class PrometheusFacts:
@@ -71,7 +77,7 @@ class PrometheusFacts:
 
     async def minutes(self, query: str, starts_unix_s: int, ends_unix_s: int) -> tuple[Line, ...] | NoAnswer:
         """The query at every minute, in stretches of `POINTS_MAX`."""
-        found: dict[str, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
+        found: Lines = {}
         for start in range(starts_unix_s, ends_unix_s + 1, POINTS_MAX * MINUTE_S):
             end = min(start + (POINTS_MAX - 1) * MINUTE_S, ends_unix_s)
             span = {"start": str(start), "end": str(end), "step": str(MINUTE_S)}
@@ -79,11 +85,13 @@ class PrometheusFacts:
             if isinstance(answer, NoAnswer):
                 return answer
             try:
-                for row in answer["result"]:
-                    _labels, points = found.setdefault(json.dumps(row["metric"], sort_keys=True), (row["metric"], []))
-                    points += [(float(at), float(value)) for at, value in row["values"]]
+                await asyncio.to_thread(_add, answer["result"], found)
             except (KeyError, TypeError, ValueError) as error:
                 return NoAnswer(f"it answered something else than a matrix: {error!r}")
+            if sum(len(points) for _labels, points in found.values()) > POINTS_HELD_MAX:
+                return NoAnswer(
+                    f"its past has more than {POINTS_HELD_MAX:,} points: ask for fewer days, or fewer regions"
+                )
         return tuple(Line(labels, tuple(points)) for labels, points in found.values())
 
     async def _ask(self, what: str, parameters: Mapping[str, str]) -> Any | NoAnswer:  # noqa: ANN401  # decoded JSON
@@ -115,6 +123,13 @@ class PrometheusFacts:
                 if len(body) > ANSWER_BYTES_MAX:
                     return NoAnswer(f"it answered more than {ANSWER_BYTES_MAX} bytes")
         return bytes(body)
+
+
+def _add(rows: list[dict[str, Any]], found: Lines) -> None:
+    """In a thread: hundreds of thousands of points are half a second of work."""
+    for row in rows:
+        _labels, points = found.setdefault(json.dumps(row["metric"], sort_keys=True), (row["metric"], []))
+        points += [(float(at), float(value)) for at, value in row["values"]]
 
 
 def _retention_s(told: str) -> int | None:

@@ -13,7 +13,7 @@ from slo_rules.backtest import Backtest, Firing, RegionBacktest
 from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, Part
 from slo_rules.model import Slo
 from slo_rules.tiers import Severity, derive_tiers
-from slo_rules.windows import Slices
+from slo_rules.windows import CalendarWindow, Slices
 
 TARGET = TargetSeries("a-0", "svc", "a:1", "eu-west", 2)
 SOURCE = SourceFacts("total", "t", ("t",), metric_exists=True, metric_type="counter", targets=(TARGET,))
@@ -52,6 +52,17 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
 )
 def test_each_fact_has_its_finding(facts: SloFacts, found: list[Code]) -> None:
     assert codes(RATIO, facts) == found
+
+
+def test_a_calendar_month_has_to_be_kept_for_as_long_as_the_longest_lasts() -> None:
+    month = replace(RATIO, window=CalendarWindow())
+    (finding,) = judge(month, replace(FACTS, server=replace(SERVER, retention_s=30 * 86_400)), CHEAP)
+    assert (finding.code, "30d, " in finding.problem) == (Code.RETENTION_TOO_SHORT, True)
+    assert codes(month, replace(FACTS, server=replace(SERVER, retention_s=32 * 86_400))) == []
+
+
+def test_series_without_a_region_are_told_once_and_accuse_no_region() -> None:
+    assert codes(RATIO, sourced(targets=(replace(TARGET, region=""),))) == [Code.NO_REGION_LABEL]
 
 
 def test_failures_that_never_happened_are_no_error() -> None:
