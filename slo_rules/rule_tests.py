@@ -18,19 +18,19 @@ import yaml
 
 from contracts.vocabulary import Region, SloId
 from slo_rules import promql
-from slo_rules.compiler import compile_slos
+from slo_rules.compiler import BUDGET_INTERVAL_S, compile_slos
 from slo_rules.fleet_alerts import fleet_group
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import RuleFile
-from slo_rules.rule_tests_cases import everyday_cases
+from slo_rules.rule_tests_cases import coverage_case, everyday_cases
 from slo_rules.rule_tests_expect import Case, Tested
 from slo_rules.rule_tests_samples import sample_case
 from slo_rules.rule_tests_special import consequence_case, maintenance_case
 from slo_rules.rule_tests_tiers import RAW, Grid, burn_case, grid_of, page_case
 from slo_rules.rule_tests_traffic import MINUTE_S, Replica, input_series
 from slo_rules.together import ancestors, members
-from slo_rules.windows import Exclusion
+from slo_rules.windows import Exclusion, RollingWindow
 
 NO_OTHERS: Mapping[SloId, Slo] = MappingProxyType({})
 FIRST_DAY = date(1970, 1, 1)
@@ -79,7 +79,7 @@ def rehearse(slo: Slo, regions: tuple[Region, ...], others: Mapping[SloId, Slo] 
     return Rehearsal(
         tuple(needed.values()),
         RuleFile(tuple(group for group in compiled.groups if group.name != fleet)),
-        (Suite("scrapes", RAW, cases), *_slow_suites(tested)),
+        (Suite("scrapes", RAW, cases), _budget_suite(tested), *_slow_suites(tested)),
     )
 
 
@@ -137,6 +137,13 @@ def _everything(tested: Tested) -> tuple[Case, ...]:
         *((sample_case(tested),) if tested.shape.has_silence else ()),
         *((consequence_case(tested, tested.others[parent]),) if (parent := tested.slo.depends_on) is not None else ()),
     )
+
+
+def _budget_suite(tested: Tested) -> Suite:
+    """promtool evaluates every group at the interval of the file; budgets are added up at their own. A period's counts are
+    recorded by the minute, whatever their sums are."""
+    every_s = BUDGET_INTERVAL_S if isinstance(tested.slo.window, RollingWindow) else MINUTE_S
+    return Suite("budget", Grid(MINUTE_S, every_s, recorded=True), (coverage_case(tested),))
 
 
 def _slow_suites(tested: Tested) -> tuple[Suite, ...]:

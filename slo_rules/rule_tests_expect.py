@@ -84,9 +84,13 @@ class Tested:
         where = promql.equals(LABEL_REGION, region or self.regions[0])
         return promql.selector(metric, promql.equals(LABEL_SLO, self.slo.id), where, *more)
 
-    def budget_left(self, at_s: int, left: str, to: str = "0.01") -> Expectation:
-        """The share of the budget that is left, rounded."""
-        return Expectation(at_s, f"sum(round({self.series(RULE_BUDGET_REMAINING)}, {to}))", Decimal(left))
+    def of_slo(self, metric: str, *more: promql.Matcher) -> str:
+        """A series that has no region."""
+        return promql.selector(metric, promql.equals(LABEL_SLO, self.slo.id), *more)
+
+    def budget_left(self, at_s: int, left: str, region: Region | None = None) -> Expectation:
+        """The share of the budget that is left, to a hundredth."""
+        return Expectation(at_s, f"sum(round({self.series(RULE_BUDGET_REMAINING, region)}, 0.01))", Decimal(left))
 
     def in_state(self, at_s: int, state: SloState, region: Region | None = None) -> Expectation:
         """In this state and in no other."""

@@ -23,6 +23,7 @@ from contracts.vocabulary import Outcome, Region, SloId
 from slo_rules import promql
 from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, GaugeBound, NativeHistogram
 from slo_rules.model import Slo
+from slo_rules.raw_events import HA_LABELS
 from slo_rules.rule_tests_labels import Labels, labels_of, labels_outside, selected
 from slo_rules.selectors import parse_selector
 from slo_rules.together import members
@@ -64,6 +65,8 @@ class Replica:
     """Whether its histogram has the threshold's bucket; means nothing to other indicators."""
     recorded: bool = False
     """Give the recorded series themselves, counts per sample, instead of what they are recorded from."""
+    seen_by: str = ""
+    """Which server of a high-availability pair scraped it; empty where there is no pair."""
     of: SloId | None = None
     """Whose events, when not those of the SLO under test."""
 
@@ -119,6 +122,8 @@ def metrics_of(slo: Slo, others: Mapping[SloId, Slo]) -> frozenset[str]:
 
 def _series(metric: str, labels: Labels, replica: Replica) -> str:
     where = {LABEL_REGION: replica.region, LABEL_REPLICA: f"{replica.region}-{replica.name}"}
+    if replica.seen_by:
+        where[HA_LABELS[-1]] = replica.seen_by
     return promql.selector(metric, *(promql.equals(*pair) for pair in sorted({**where, **labels}.items())))
 
 

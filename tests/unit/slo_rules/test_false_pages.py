@@ -12,7 +12,7 @@ from slo_rules.model import Slo
 from slo_rules.tiers import Severity, Tier, derive_tiers
 
 RATES_PER_S = (0.01, 0.1, 1.0, 10.0, 100.0)
-MONTHS = 4
+MONTHS = 2
 EPISODES_PER_MONTH_MAX = 0.1
 """The stated bound, for pages and for tickets alike: one false alarm per SLO and region in ten months at the very most."""
 
