@@ -18,8 +18,10 @@ from bench.rulelab.replay import Span, plan, record
 from bench.rulelab.report import Section, table
 from bench.rulelab.server import Server
 from bench.rulelab.traffic import Counter, exact_counters, exact_slo, histogram, histogram_slo, steady
+from contracts.metric_names import RULE_EVENTS_BAD_INC4M, RULE_EVENTS_TOTAL_INC4M, RULE_OBSERVED_MINUTES_INC4M
 from slo_rules import promql
 from slo_rules.model import Slo
+from slo_rules.recorded import SPAN_S
 from slo_rules.rule_file import RuleFile
 
 REPLICAS = (20, 200)
@@ -31,7 +33,9 @@ RAW_S = 4 * 86_400 + 8 * 3_600
 COUNTED_S = 3_600
 """Nothing reads more than minutes of the exact counters themselves."""
 WINDOW_S = 30 * 86_400
-WINDOW = f"[{promql.duration(WINDOW_S)}]"
+WINDOWS = (f"[{promql.duration(WINDOW_S)}]", f"[{promql.just_under(WINDOW_S)}]")
+SPARSE_S = dict.fromkeys((RULE_EVENTS_TOTAL_INC4M, RULE_EVENTS_BAD_INC4M, RULE_OBSERVED_MINUTES_INC4M), SPAN_S)
+"""Recorded less often than their group is evaluated."""
 RECENT_S = 600
 SCENE = "cost"
 FEWER_MIN = 50
@@ -114,7 +118,7 @@ def _cost(server: Server, name: str, replicas: int, engine: Engine, slo: Slo) ->
             seconds += answer.seconds
             each_minute = answer.samples * MINUTE_S / group.interval_s
             per_minute += each_minute
-            window_per_minute += each_minute if WINDOW in rule.expr else 0.0
+            window_per_minute += each_minute if any(window in rule.expr for window in WINDOWS) else 0.0
     return Cost(name, replicas, samples, per_minute, window_per_minute, seconds)
 
 
@@ -137,7 +141,10 @@ def _counters(replicas: int) -> Iterator[Counter]:
 def _extend(server: Server, files: Sequence[RuleFile]) -> None:
     """What a range reads of the recorded series, back to the start of a whole window, at its own interval."""
     steps = {
-        (step.rule.record, step.interval_s) for rules in files for step in plan(rules, _expressions(rules)) if step.back
+        (step.rule.record, SPARSE_S.get(step.rule.record, step.interval_s))
+        for rules in files
+        for step in plan(rules, _expressions(rules))
+        if step.back
     }
     with server.open():
         found = [

@@ -24,13 +24,17 @@ from contracts.metric_names import (
     LABEL_REGION,
     LABEL_SLO,
     RULE_EVENTS_BAD_INC1M,
+    RULE_EVENTS_BAD_INC4M,
     RULE_EVENTS_TOTAL_INC1M,
+    RULE_EVENTS_TOTAL_INC4M,
+    RULE_OBSERVED_MINUTES_INC4M,
     SLO_EVENTS_TOTAL,
 )
 from contracts.vocabulary import SloId
-from slo_rules.compiler import EVENTS_INTERVAL_S, compile_slos
+from slo_rules.compiler import compile_slos
 from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
+from slo_rules.recorded import EVENTS_INTERVAL_S, SPAN_S
 from slo_rules.render import render_rules
 
 SLOS = 1_000
@@ -136,11 +140,17 @@ def _metrics(url: str) -> dict[str, float]:
 
 
 def _history(slos: tuple[Slo, ...]) -> Iterator[Counter]:
-    minutes = HISTORY_S // EVENTS_INTERVAL_S
+    recorded = (
+        (RULE_EVENTS_TOTAL_INC1M, 600, EVENTS_INTERVAL_S),
+        (RULE_EVENTS_BAD_INC1M, 6, EVENTS_INTERVAL_S),
+        (RULE_EVENTS_TOTAL_INC4M, 2_400, SPAN_S),
+        (RULE_EVENTS_BAD_INC4M, 24, SPAN_S),
+        (RULE_OBSERVED_MINUTES_INC4M, 4, SPAN_S),
+    )
     for slo in slos[:WITH_HISTORY]:
         labels = ((LABEL_REGION, REGION), (LABEL_SLO, str(slo.id)))
-        for name, count in ((RULE_EVENTS_TOTAL_INC1M, 600), (RULE_EVENTS_BAD_INC1M, 6)):
-            yield Counter(name, labels, np.full(minutes, count), EVENTS_INTERVAL_S)
+        for name, count, every_s in recorded:
+            yield Counter(name, labels, np.full(HISTORY_S // every_s, count), every_s)
 
 
 def _page(slos: tuple[Slo, ...], scrape: int) -> str:
