@@ -43,6 +43,14 @@ class SloSet:
 
 
 @dataclass(frozen=True, slots=True)
+class SlosApplied:
+    """Several objectives as they are stored now; those that were there already, unchanged, keep their revision."""
+
+    slos: tuple[StoredSlo, ...]
+    changed: tuple[SloId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SloExists:
     """Creating would overwrite one that is there."""
 
@@ -101,6 +109,10 @@ class SloStore(Protocol):
         self, slo: Slo, expected: int | None, change: Change
     ) -> StoredSlo | SloMissing | SloStale | SloLimit | SloUnfit:
         """Overwrite one; `expected` is the revision the caller saw, None to overwrite whatever is there."""
+        ...
+
+    def apply_slos(self, slos: tuple[Slo, ...], change: Change) -> SlosApplied | SloLimit | SloUnfit:
+        """Create or replace all of them, or none; whatever else is there stays."""
         ...
 
     def delete_slo(

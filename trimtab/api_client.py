@@ -22,12 +22,14 @@ from trimtab.api_bodies import (
     IntentReceipt,
     Status,
 )
-from trimtab.slo_bodies import Admission, Slo, SloList
+from trimtab.slo_bodies import Admission, AppliedSlos, Slo, SloList
 
 TIMEOUT_S = 5.0
 """The API answers from memory and one small database: five seconds mean that something is wrong."""
 CHECK_TIMEOUT_S = 70.0
 """Per objective of a dry run: the controller gives up on Prometheus after a minute."""
+APPLY_TIMEOUT_S = 60.0
+"""A thousand objectives are compiled, each with those that it names, before one is stored."""
 NOT_FOUND = 404
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -123,14 +125,10 @@ class ControllerApi:
                 raise
         return _parsed(Slo, await self._send("POST", "/slos", body={"id": slo, **fields}))
 
-    async def apply_slo_document(self, slo: str, document: str) -> Slo:
-        """The same from an OpenSLO document."""
-        try:
-            return _parsed(Slo, await self._send("PUT", f"/slos/{slo}", document=document))
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
-        return _parsed(Slo, await self._send("POST", "/slos", document=document))
+    async def apply_slo_documents(self, documents: str) -> AppliedSlos:
+        """Create or replace every objective of the OpenSLO documents, or none."""
+        answer = await self._send("PATCH", "/slos", document=documents, timeout_s=APPLY_TIMEOUT_S)
+        return _parsed(AppliedSlos, answer)
 
     async def delete_slo(self, slo: str) -> None:
         """Delete the objective."""
@@ -193,5 +191,6 @@ def _explained(response: httpx.Response) -> str:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
         return f"{response.request.method} {response.request.url.path} was answered {response.status_code}"
-    parts = [problem.title, problem.detail, f"Fix: {problem.fix}." if problem.fix else ""]
+    told = problem.fix is None or problem.fix in problem.detail
+    parts = [problem.title, problem.detail, "" if told else f"Fix: {problem.fix}."]
     return " — ".join(part for part in parts if part)

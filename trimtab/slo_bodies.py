@@ -25,6 +25,14 @@ class Slo(Body):
     revision: int
 
 
+class AppliedSlos(Body):
+    """Objectives that were applied together."""
+
+    items: tuple[Slo, ...]
+    changed: tuple[str, ...]
+    """Ids of those that were not there already, exactly like this."""
+
+
 class UnhealthyRule(Body):
     """A rule that Prometheus loaded and cannot evaluate."""
 

@@ -52,16 +52,3 @@ def with_needs(slo: Slo, among: Mapping[SloId, Slo]) -> tuple[Slo, ...]:
                 found[name] = among[name]
                 queue.append(among[name])
     return tuple(found.values())
-
-
-def in_order(slos: Iterable[Slo]) -> tuple[Slo, ...]:
-    """`slos` with everything that is needed before what needs it; what is in a circle comes last, to be refused there."""
-    waiting = {slo.id: slo for slo in slos}
-    done: list[Slo] = []
-    while waiting:
-        free = [slo for slo in waiting.values() if not any(name in waiting for name in needs_of(slo))]
-        if not free:
-            return (*done, *waiting.values())
-        done += free
-        waiting = {name: slo for name, slo in waiting.items() if slo not in free}
-    return tuple(done)

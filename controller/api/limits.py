@@ -4,8 +4,13 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from slo_rules.openslo_yaml import TEXT_BYTES_MAX
+
 BODY_BYTES_MAX = 64 * 1024
-"""Objectives and intents are a few hundred bytes."""
+"""Intents are a few hundred bytes."""
+SLOS_PATH = "/api/v1/slos"
+SLOS_BYTES_MAX = TEXT_BYTES_MAX
+"""A file of objectives, as large as anybody may read one."""
 BULK_BYTES_MAX = 4 * 1024 * 1024
 """A host report with 64 replicas and their log tails, or a webhook with a thousand alerts."""
 BULK_PREFIXES = ("/api/v1/agents/", "/api/v1/alerts")
@@ -22,7 +27,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = BULK_BYTES_MAX if scope["path"].startswith(BULK_PREFIXES) else BODY_BYTES_MAX
+        limit = _limit_of(scope["path"])
         declared = Headers(scope=scope).get("content-length", "")
         received = int(declared) if declared.isdecimal() and int(declared) > limit else 0
 
@@ -35,3 +40,9 @@ class BodyLimit:
             return message
 
         await self._app(scope, count, send)
+
+
+def _limit_of(path: str) -> int:
+    if path.startswith(BULK_PREFIXES):
+        return BULK_BYTES_MAX
+    return SLOS_BYTES_MAX if path.startswith(SLOS_PATH) else BODY_BYTES_MAX

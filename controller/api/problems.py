@@ -37,9 +37,15 @@ def not_found(what: str, name: str) -> ProblemError:
     return problem(404, f"no {what} {name}", fix=f"list what there is, and check the {what}'s id")
 
 
-def unusable(error: SloError) -> ProblemError:
-    """422 for an objective that cannot be: the first fault by field, all of them in the detail."""
-    return problem(422, "not a usable objective", detail=str(error), field=error.field, fix=error.fix)
+def unusable(error: SloError, slo: str = "") -> ProblemError:
+    """422 for an objective that cannot be: the first fault by field, all of them in the detail. `slo`: its id, once known."""
+    return problem(
+        422,
+        f"{slo} is not a usable objective" if slo else "not a usable objective",
+        detail=str(error),
+        field=error.field,
+        fix=error.fix,
+    )
 
 
 def install(app: FastAPI) -> None:

@@ -50,13 +50,13 @@ class Proposal:
                 422,
                 f"the body holds {len(self.slos)} objectives",
                 field="document",
-                fix="send them one at a time, what others name first; `trimtab slo apply` does so",
+                fix="send them with PATCH to /api/v1/slos, which applies all of them or none",
             )
         return self.slos[0]
 
 
 async def read_new(request: Request) -> Proposal:
-    """The objectives of a POST."""
+    """The objectives of a POST or a PATCH."""
     return await _read(request, None)
 
 
@@ -121,7 +121,7 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     """A request body for the API's own description: our JSON, and OpenSLO."""
     content = {
         "application/json": {"schema": {"$ref": _COMPONENT.format(model=model.__name__)}},
-        "application/yaml": {"schema": {"type": "string", "description": "One OpenSLO v1 document of kind SLO"}},
+        "application/yaml": {"schema": {"type": "string", "description": "OpenSLO v1 documents"}},
     }
     return {"requestBody": {"required": True, "content": content}}
 

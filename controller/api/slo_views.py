@@ -97,7 +97,7 @@ class NewSlo(SloFields):
 
 
 class SloView(BaseModel):
-    """An objective as stored, in full."""
+    """An objective as stored, in full, and again in the short form for those who know no other."""
 
     id: str
     objective: float
@@ -109,6 +109,9 @@ class SloView(BaseModel):
     owner: str
     exclusions: list[bodies.AnyExclusion]
     depends_on: str | None
+    threshold_s: float | None = Field(description="As in `indicator` of kind exact_counters; null: of another kind")
+    sli: str | None = Field(description="The same")
+    window_s: int | None = Field(description="As in `window` of kind rolling; null: of another kind")
     promise: str = Field(description="What makes an event a good one, in words")
     revision: int = Field(description="Revision of the whole set at which this objective last changed; its ETag")
 
@@ -128,9 +131,19 @@ class SloView(BaseModel):
             owner=slo.owner,
             exclusions=[bodies.exclusion_body(exclusion) for exclusion in slo.exclusions],
             depends_on=slo.depends_on,
+            threshold_s=slo.exact.threshold_s if slo.exact else None,
+            sli=slo.exact.sli if slo.exact else None,
+            window_s=slo.window.seconds if isinstance(slo.window, windows.RollingWindow) else None,
             promise=promise_of(slo),
             revision=stored.revision,
         )
+
+
+class AppliedSlos(BaseModel):
+    """Objectives that were applied together."""
+
+    items: list[SloView]
+    changed: list[str] = Field(description="Ids of those that were not there already, exactly like this")
 
 
 class UnhealthyRuleView(BaseModel):

@@ -22,13 +22,14 @@ from controller.api.admission_views import AdmissionView, FindingView, ReportVie
 from controller.api.parts import ApiParts, Parts
 from controller.api.problems import ProblemError, not_found, problem, unusable
 from controller.api.slo_documents import NewProposal, Proposal, Replacement, described
-from controller.api.slo_views import EXAMPLE_ID, NewSlo, RulesView, SloFields, SloList, SloView
+from controller.api.slo_views import EXAMPLE_ID, AppliedSlos, NewSlo, RulesView, SloFields, SloList, SloView
 from controller.stores import (
     Change,
     SloExists,
     SloLimit,
     SloMissing,
     SloNeeded,
+    SlosApplied,
     SloStale,
     SloUnfit,
     StoredSlo,
@@ -53,8 +54,9 @@ IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=100, descrip
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Whether a change is only tried."""
+    """Whether a change is only tried, and for whom."""
 
+    request: Request
     dry_run: Annotated[bool, Query(description="Store nothing; answer with an admission report (200)")] = False
     days: Annotated[int, Query(ge=0, le=DAYS_MAX, description="How far back a dry run looks; 0: not at all")] = (
         DAYS_DEFAULT
@@ -94,7 +96,7 @@ async def create_slo(caller: Operator, proposal: NewProposal, parts: Parts, tria
     """Create an objective; replicas count against it within seconds, and its rules are loaded into Prometheus."""
     await asyncio.to_thread(_check, parts, proposal)
     if trial.dry_run:
-        return await _examined(parts, proposal, trial.days)
+        return await _examined(parts, proposal, trial)
     slo = proposal.only
     made = await asyncio.to_thread(parts.slos.create_slo, slo, _change(parts, caller))
     match made:
@@ -111,6 +113,18 @@ async def create_slo(caller: Operator, proposal: NewProposal, parts: Parts, tria
         case SloLimit() | SloUnfit():
             raise _refused(made)
     assert_never(made)
+
+
+@router.patch("/slos", response_model=AppliedSlos, responses={409: {"model": Problem}}, openapi_extra=described(NewSlo))
+async def apply_slos(caller: Operator, proposal: NewProposal, parts: Parts) -> AppliedSlos:
+    """Create or replace the objectives of a set of OpenSLO documents, all or none; others stay, equal ones keep their revision."""
+    await asyncio.to_thread(_check, parts, proposal)
+    outcome = await asyncio.to_thread(parts.slos.apply_slos, proposal.slos, _change(parts, caller))
+    if not isinstance(outcome, SlosApplied):
+        raise _refused(outcome)
+    if outcome.changed:
+        parts.slos_changed()
+    return AppliedSlos(items=[SloView.of(stored) for stored in outcome.slos], changed=list(outcome.changed))
 
 
 @router.get("/slos/{slo}", response_model=SloView, responses=YAML_ANSWER)
@@ -145,7 +159,7 @@ async def replace_slo(
     await asyncio.to_thread(_check, parts, proposal)
     if trial.dry_run:
         await asyncio.to_thread(_found, parts, slo)
-        return await _examined(parts, proposal, trial.days)
+        return await _examined(parts, proposal, trial)
     expected, change = _expected(if_match), _change(parts, caller)
     outcome = await asyncio.to_thread(parts.slos.replace_slo, proposal.only, expected, change)
     return _changed(parts, _settled(slo, outcome), status=200)
@@ -160,24 +174,24 @@ def delete_slo(slo: SloPath, parts: Parts, caller: Operator, if_match: IfMatch =
 
 def _check(parts: ApiParts, proposal: Proposal) -> None:
     """Refuse what makes no rules, by itself or with what it names and what names it, before anything is stored."""
-    among = {stored.slo.id: stored.slo for stored in parts.slos.slos().slos}
-    among |= {slo.id: slo for slo in proposal.slos}
+    proposed = {slo.id: slo for slo in proposal.slos}
+    among = {stored.slo.id: stored.slo for stored in parts.slos.slos().slos} | proposed
     today = utc_date(parts.clock.now_unix_s())
     for slo in proposal.slos:
         try:
             compile_slos(with_needs(slo, among), (), today=today)
         except SloError as error:
-            raise unusable(error) from error
-        for dependent in dependents_of(slo.id, among.values()):
-            try:
-                compile_slos(with_needs(among[dependent], among), (), today=today)
-            except SloError as error:
-                raise unusable(
-                    SloError("id", f"{dependent} names {slo.id} and would not hold: {error.problem}", error.fix)
-                ) from error
+            raise unusable(error, slo.id) from error
+    needed = ((each, dependent) for each in proposed for dependent in dependents_of(each, among.values()))
+    for each, dependent in needed:
+        try:
+            compile_slos(with_needs(among[dependent], among), (), today=today)
+        except SloError as error:
+            why = f"{dependent} names it and would not hold: {error.problem}"
+            raise unusable(SloError("id", why, error.fix), each) from error
 
 
-async def _examined(parts: ApiParts, proposal: Proposal, days: int) -> Response:
+async def _examined(parts: ApiParts, proposal: Proposal, trial: Trial) -> Response:
     if len(proposal.slos) > EXAMINED_MAX:
         raise problem(
             422,
@@ -188,7 +202,11 @@ async def _examined(parts: ApiParts, proposal: Proposal, days: int) -> Response:
     stored = await asyncio.to_thread(parts.slos.slos)
     proposed = {slo.id for slo in proposal.slos}
     among = (*proposal.slos, *(each.slo for each in stored.slos if each.slo.id not in proposed))
-    reports = [await parts.admission.examine(Asked(slo, among, days)) for slo in proposal.slos]
+    reports = [
+        await parts.admission.examine(Asked(slo, among, trial.days))
+        for slo in proposal.slos
+        if not await trial.request.is_disconnected()  # then nobody waits for this any more, and others may
+    ]
     answer = AdmissionView(
         works=all(report.works for report in reports),
         reports=[ReportView.of(report) for report in reports],

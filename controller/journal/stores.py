@@ -24,15 +24,17 @@ from controller.stores import (
     SloLimit,
     SloMissing,
     SloNeeded,
+    SlosApplied,
     SloSet,
     SloStale,
     SloUnfit,
     StoredSlo,
     UnknownCursor,
 )
+from slo_rules.errors import SloError
 from slo_rules.model import Slo
 from slo_rules.promise import promise_of, sli_of
-from slo_rules.together import SLOS_MAX
+from slo_rules.together import SLOS_MAX, check_together
 
 EXACT_SLOS_MAX = 64
 """Those of our own replicas also cost each of them two counters, and each of their requests two comparisons."""
@@ -63,12 +65,10 @@ class SqlSlos:
             if present is not None:
                 return SloExists(revision=present.revision)
             others = _all_slos(connection)
-            refusal = _why_full(slo, others) or _unfit(slo, others)
+            refusal = _why_full((*others, slo)) or _unfit(slo, others)
             if refusal is not None:
                 return refusal
-            connection.execute(insert(tables.slos).values(id=slo.id, revision=revision, body=codec.slo_to_json(slo)))
-            _audit(connection, revision, slo, f"created objective {slo.id}", change)
-            return StoredSlo(slo=slo, revision=revision)
+            return _insert(connection, StoredSlo(slo, revision), change)
 
     def replace_slo(
         self, slo: Slo, expected: int | None, change: Change
@@ -80,16 +80,26 @@ class SqlSlos:
             if not isinstance(present, StoredSlo):
                 return present
             others = tuple(other for other in _all_slos(connection) if other.id != slo.id)
-            refusal = _why_full(slo, others) or _unfit(slo, others)
+            refusal = _why_full((*others, slo)) or _unfit(slo, others)
             if refusal is not None:
                 return refusal
-            connection.execute(
-                update(tables.slos)
-                .where(tables.slos.c.id == slo.id)
-                .values(revision=revision, body=codec.slo_to_json(slo))
-            )
-            _audit(connection, revision, slo, f"changed objective {slo.id}", change)
-            return StoredSlo(slo=slo, revision=revision)
+            return _overwrite(connection, StoredSlo(slo, revision), change)
+
+    def apply_slos(self, slos: tuple[Slo, ...], change: Change) -> SlosApplied | SloLimit | SloUnfit:
+        """Create or replace all of them, or none."""
+        with self._database.writing() as connection:
+            revision = _locked_revision(connection)
+            rows = connection.execute(select(tables.slos)).mappings()
+            there = {stored.slo.id: stored for stored in map(_stored, rows)}
+            wanted = {name: stored.slo for name, stored in there.items()} | {slo.id: slo for slo in slos}
+            refusal = _why_full(tuple(wanted.values())) or _unfit_together(tuple(wanted.values()))
+            if refusal is not None:
+                return refusal
+            changed = tuple(slo for slo in slos if slo.id not in there or there[slo.id].slo != slo)
+            for each in (StoredSlo(slo, revision + number) for number, slo in enumerate(changed, start=1)):
+                write = _overwrite if each.slo.id in there else _insert
+                there[each.slo.id] = write(connection, each, change)
+            return SlosApplied(tuple(there[slo.id] for slo in slos), tuple(slo.id for slo in changed))
 
     def delete_slo(
         self, slo: SloId, expected: int | None, change: Change
@@ -221,11 +231,32 @@ def _all_slos(connection: Connection) -> tuple[Slo, ...]:
     return tuple(codec.slo_from_json(body) for body in connection.scalars(select(tables.slos.c.body)))
 
 
-def _why_full(slo: Slo, others: tuple[Slo, ...]) -> SloLimit | None:
-    if len(others) >= SLOS_MAX:
+def _insert(connection: Connection, new: StoredSlo, change: Change) -> StoredSlo:
+    body = codec.slo_to_json(new.slo)
+    connection.execute(insert(tables.slos).values(id=new.slo.id, revision=new.revision, body=body))
+    _audit(connection, new.revision, new.slo, f"created objective {new.slo.id}", change)
+    return new
+
+
+def _overwrite(connection: Connection, new: StoredSlo, change: Change) -> StoredSlo:
+    row = update(tables.slos).where(tables.slos.c.id == new.slo.id)
+    connection.execute(row.values(revision=new.revision, body=codec.slo_to_json(new.slo)))
+    _audit(connection, new.revision, new.slo, f"changed objective {new.slo.id}", change)
+    return new
+
+
+def _why_full(wanted: tuple[Slo, ...]) -> SloLimit | None:
+    if len(wanted) > SLOS_MAX:
         return SloLimit(slos_max=SLOS_MAX)
-    if slo.exact is not None and sum(other.exact is not None for other in others) >= EXACT_SLOS_MAX:
-        return SloLimit(slos_max=EXACT_SLOS_MAX, of_kind=slo.indicator.kind)
+    exact = [slo.indicator.kind for slo in wanted if slo.exact is not None]
+    return SloLimit(slos_max=EXACT_SLOS_MAX, of_kind=exact[0]) if len(exact) > EXACT_SLOS_MAX else None
+
+
+def _unfit_together(wanted: tuple[Slo, ...]) -> SloUnfit | None:
+    try:
+        check_together(wanted)
+    except SloError as error:
+        return SloUnfit(field=error.field, problem=error.problem, fix=error.fix)
     return None
 
 

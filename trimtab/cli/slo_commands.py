@@ -8,14 +8,11 @@ import typer
 from rich.markup import escape
 
 from chassis.clock import SystemClock, utc_date
-from controller.admission.references import in_order
 from slo_rules.check import check_set
 from slo_rules.compiler import compile_slos
 from slo_rules.load import load_set
 from slo_rules.load_templates import template_names, template_summary, template_text
 from slo_rules.openslo import DocumentSet
-from slo_rules.openslo_export import export
-from trimtab.api_client import ControllerApi
 from trimtab.cli.options import JsonOption, console, session
 from trimtab.cli.slo_render import admission_lines, progress_lines, slo_table, slos_table
 from trimtab.slo_bodies import Admission
@@ -86,7 +83,12 @@ def check(
     file: FileArgument,
     *,
     days: DaysOption = DAYS_DEFAULT,
-    plot: Annotated[Path | None, typer.Option(help="Draw the budget over these days into this .svg file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the budget over these days into this .svg file (no PNG: any browser shows and prints SVG)."
+        ),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only compile; ask no controller.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
     as_json: JsonOption = False,
@@ -103,7 +105,7 @@ def check(
     """
     found = _read(file)
     if plot is not None and plot.suffix.lower() != ".svg":
-        raise typer.BadParameter(f"{plot} does not end in .svg", param_hint="--plot")
+        raise typer.BadParameter(f"{plot} does not end in .svg, and no other format is drawn", param_hint="--plot")
     if offline:
         check_set(found)
         compile_slos(found.slos, (), today=utc_date(SystemClock().now_unix_s()))
@@ -132,7 +134,7 @@ def apply(
         bool, typer.Option("--dry-run", help="Store nothing; say what it would do, as `check` does.")
     ] = False,
 ) -> None:
-    """Create or replace the objectives of a file; replicas count against them within seconds.
+    """Create or replace the objectives of a file, all of them or none; replicas count against them within seconds.
 
     What is merely not there yet, a metric or a region, keeps no objective from being applied; `trimtab slo check` tells.
 
@@ -145,7 +147,12 @@ def apply(
 
     async def write() -> None:
         async with session(ctx).api() as api:
-            await _apply(api, found)
+            applied = await api.apply_slo_documents(file.read_text(encoding="utf-8"))
+        for slo in applied.items:
+            same = "" if slo.id in applied.changed else " (unchanged)"
+            console().print(f"{slo.id}: {slo.objective:.2%} {escape(slo.promise)}{same}")
+        for notice in found.notices:
+            console().print(f"not used: {escape(str(notice))}")
 
     asyncio.run(write())
 
@@ -183,14 +190,6 @@ def delete(ctx: typer.Context, slo: SloArgument) -> None:
 def _read(file: Path) -> DocumentSet:
     """Read here, too, so that a fault names the file; raises `SloError`."""
     return load_set([file])
-
-
-async def _apply(api: ControllerApi, found: DocumentSet) -> None:
-    for slo in in_order(found.slos):
-        stored = await api.apply_slo_document(slo.id, export([slo]))
-        console().print(f"{stored.id}: {stored.objective:.2%} {escape(stored.promise)}")
-    for notice in found.notices:
-        console().print(f"not used: {escape(str(notice))}")
 
 
 def _draw(admission: Admission, plot: Path | None) -> None:

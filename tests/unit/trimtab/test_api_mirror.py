@@ -16,6 +16,7 @@ NOT_READ = {
     "Host": {"runtime", "boot_id", "report_seq", "free_slots", "machine_orders"},
     "GatewayState": {"completed", "failed", "in_flight"},
     "Tier": {"theta", "long_s", "short_s"},
+    "Slo": {"threshold_s", "sli", "window_s"},
     "Action": {"evidence", "expectation", "stage_deadline_unix_s"},
 }
 """Left to the API and the dashboards, on purpose."""
@@ -34,6 +35,7 @@ MIRRORED: dict[type[BaseModel], type[BaseModel]] = {
     api_bodies.Action: story.ActionView,
     api_bodies.ActionList: story.ActionList,
     slo_bodies.Slo: slo_views.SloView,
+    slo_bodies.AppliedSlos: slo_views.AppliedSlos,
     slo_bodies.UnhealthyRule: slo_views.UnhealthyRuleView,
     slo_bodies.Rules: slo_views.RulesView,
     slo_bodies.SloList: slo_views.SloList,

@@ -122,6 +122,7 @@ class Controller(ThreadingHTTPServer):
         self.story = [decision(1, "reflex", "The agent restarted hung replica eu-west-a-0.", missed_probes="3")]
         self.refuses = ""
         self.slos = {"speech-latency"}
+        self.new = {"speech-latency"}
         self.asked: list[tuple[str, str, dict[str, object]]] = []
 
     @property
@@ -138,6 +139,8 @@ class Controller(ThreadingHTTPServer):
             return 200, ADMISSION.model_dump_json()
         if resource.endswith("/openslo"):
             return 200, "apiVersion: openslo/v1\n"
+        if method == "PATCH":
+            return 200, slo_views.AppliedSlos(items=[SLO], changed=sorted(self.new)).model_dump_json()
         if method != "GET":
             known = method == "POST" or resource.removeprefix("slos/") in self.slos
             return (200, SLO.model_dump_json()) if known else (404, json.dumps(NO_OBJECTIVE))
@@ -178,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815  # http.server's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  # http.server's names
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -297,15 +300,15 @@ def test_objectives_are_listed_and_applied(controller: Controller) -> None:
     shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
     assert run(controller.url, "slo", "apply", str(shipped))[0] == 0
     method, path, body = controller.asked[-1]
-    assert (method, path) == ("PUT", "/api/v1/slos/speech-latency")
+    assert (method, path) == ("PATCH", "/api/v1/slos")
     assert load_documents(str(body["yaml"]), source="sent") == load_files([shipped])
 
 
-def test_a_new_objective_is_created(controller: Controller) -> None:
-    controller.slos.clear()
-    shipped = REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml"
-    assert run(controller.url, "slo", "apply", str(shipped))[0] == 0
-    assert controller.asked[-1][:2] == ("POST", "/api/v1/slos")
+def test_what_was_there_already_is_told(controller: Controller) -> None:
+    shipped = str(REPOSITORY / "slo_rules" / "objectives" / "speech-latency.yaml")
+    assert "unchanged" not in run(controller.url, "slo", "apply", shipped)[1]
+    controller.new.clear()
+    assert "(unchanged)" in run(controller.url, "slo", "apply", shipped)[1]
 
 
 def test_an_objective_is_shown_and_exported(controller: Controller) -> None:

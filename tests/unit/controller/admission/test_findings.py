@@ -7,7 +7,7 @@ import pytest
 from controller.admission.cost import Cost
 from controller.admission.facts import BucketFacts, ServerFacts, SloFacts, SourceFacts, TargetSeries
 from controller.admission.findings import SAMPLES_MAX, Code, judge, judge_backtest
-from controller.admission.references import dependents_of, in_order, why_unfit
+from controller.admission.references import dependents_of, why_unfit
 from controller.admission.words import promise_in_words, tier_in_words
 from slo_rules.backtest import Backtest, Firing, RegionBacktest
 from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, Part
@@ -135,10 +135,9 @@ def test_promise_and_tiers_are_told_in_words() -> None:
     assert "opens a ticket" in told[-1]
 
 
-def test_references_are_put_in_order_and_dependents_are_found() -> None:
+def test_dependents_are_found_and_held_to_what_they_need() -> None:
     a, b = Slo("a", 0.9, EventRatio("t", bad="b")), Slo("b", 0.9, EventRatio("t", bad="b"), depends_on="a")
     both = Slo("both", 0.9, Composite((Part("a"), Part("b"))))
-    assert [slo.id for slo in in_order((both, b, a))] == ["a", "b", "both"]
     assert dependents_of("a", (both, b, a)) == ("b", "both")
     assert dependents_of("both", (both, b, a)) == ()
     broken = why_unfit(replace(a, slices=Slices()), (both, b, a))

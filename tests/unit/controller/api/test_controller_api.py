@@ -329,13 +329,13 @@ async def test_a_body_that_is_too_large_is_refused_however_it_is_sent(api: httpx
             yield b" " * 1024
 
     for content in (b" " * (BODY_BYTES_MAX + 1), trickle()):
-        answer = await api.post("/api/v1/slos", content=content, headers={"content-type": "application/json"})
+        answer = await api.post("/api/v1/intents", content=content, headers={"content-type": "application/json"})
         assert problem_of(answer)["status"] == 413
 
 
 async def test_even_the_frameworks_own_errors_are_problems(api: httpx.AsyncClient) -> None:
     assert problem_of(await api.get("/api/v1/nothing"))["status"] == 404
-    assert problem_of(await api.patch("/api/v1/slos"))["status"] == 405
+    assert problem_of(await api.patch("/api/v1/status"))["status"] == 405
     broken = await api.post("/api/v1/slos", content=b"{", headers={"content-type": "application/json"})
     assert problem_of(broken)["fix"] == "send valid JSON"
 
@@ -355,6 +355,8 @@ async def test_a_fault_of_ours_is_a_problem_too_and_tells_nothing_private(api: h
         ("GET", "/api/v1/decisions", {"viewer-secret", "operator-secret"}),
         ("GET", "/api/v1/discovery/replicas", {"viewer-secret", "operator-secret"}),
         ("POST", "/api/v1/slos", {"operator-secret"}),
+        ("POST", "/api/v1/slos?dry_run=true", {"operator-secret"}),
+        ("PATCH", "/api/v1/slos", {"operator-secret"}),
         ("POST", "/api/v1/intents", {"operator-secret"}),
         ("POST", "/api/v1/alerts", {"operator-secret"}),
         ("DELETE", "/api/v1/slos/x", {"operator-secret"}),

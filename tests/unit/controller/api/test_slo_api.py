@@ -10,6 +10,7 @@ import pytest
 from controller.rules_ports import RulesStanding, RulesState, UnhealthyRule
 from slo_rules.load import default_paths, load_documents
 from slo_rules.load_templates import template_names, template_text
+from slo_rules.openslo_yaml import TEXT_BYTES_MAX
 from tests.unit.controller.api.rig import Rig, sync_body
 
 PATH = "/api/v1/slos"
@@ -242,7 +243,7 @@ async def test_bytes_that_are_no_text_are_refused(still: httpx.AsyncClient) -> N
     assert (answer.status_code, answer.json()["field"]) == (422, "body")
 
 
-async def test_several_documents_are_tried_together_and_set_one_by_one(api: httpx.AsyncClient, rig: Rig) -> None:
+async def test_several_documents_are_tried_together_and_are_not_posted(api: httpx.AsyncClient, rig: Rig) -> None:
     both = f"{SHIPPED}\n---\n{SHIPPED.replace('speech-latency', 'other')}"
     tried = await api.post(f"{PATH}?dry_run=true&days=3", content=both, headers=YAML)
     assert [report["id"] for report in tried.json()["reports"]] == ["speech-latency", "other"]
@@ -251,6 +252,75 @@ async def test_several_documents_are_tried_together_and_set_one_by_one(api: http
     assert (refused.status_code, refused.json()["field"]) == (422, "document")
     elsewhere = await api.put(f"{PATH}/other", content=SHIPPED, headers=YAML)
     assert elsewhere.json()["field"] == "metadata.name"
+
+
+def document(name: str, annotations: str, target: float = 0.95) -> str:
+    return f"""
+apiVersion: openslo/v1
+kind: SLO
+metadata: {{name: {name}, annotations: {{{annotations}}}}}
+spec: {{objectives: [{{target: {target}}}]}}
+---"""
+
+
+A, B, BOTH = (
+    document("a", "trimtab/threshold: 200ms"),
+    document("b", "trimtab/threshold: 500ms"),
+    document("both", "trimtab/parts: 'a=2, b'"),
+)
+
+
+async def test_a_file_is_applied_as_a_whole_in_whatever_order_and_equal_ones_keep_their_revision(
+    api: httpx.AsyncClient, rig: Rig
+) -> None:
+    first = await api.patch(PATH, content=BOTH + A + B, headers=YAML)
+    assert first.status_code == 200, first.text
+    assert first.json()["changed"] == ["both", "a", "b"]
+    again = await api.patch(PATH, content=A + document("b", "trimtab/threshold: 400ms") + BOTH, headers=YAML)
+    assert [(slo["id"], slo["revision"]) for slo in again.json()["items"]] == [("a", 2), ("b", 4), ("both", 1)]
+    assert again.json()["changed"] == ["b"]
+    changes = rig.slo_changes
+    assert (await api.patch(PATH, content=A, headers=YAML)).json()["changed"] == []
+    assert rig.slo_changes == changes, "nothing changed, so nobody is woken"
+    found = (await api.get(PATH)).json()
+    assert (found["revision"], [slo["id"] for slo in found["items"]]) == (4, ["a", "b", "both"])
+    story = (await api.get("/api/v1/decisions?kind=operator")).json()["items"]
+    assert [line["subject"] for line in story] == ["both", "a", "b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (document("late", "trimtab/threshold: 200ms", 95), "body[1].spec.objectives[0].target"),
+        (document("late", "trimtab/parts: 'a, nowhere'"), "late is not a usable objective"),
+        (document("late", "trimtab/threshold: 1s, trimtab/page-within: 121s"), "[trimtab/page-within]"),
+    ],
+    ids=["a percentage", "a part that is not there", "a promise that no rule keeps"],
+)
+async def test_one_that_cannot_be_keeps_the_whole_file_out(
+    still: httpx.AsyncClient, shared: Rig, bad: str, words: str
+) -> None:
+    answer = await still.patch(PATH, content=A + bad, headers=YAML)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert (await still.get(PATH)).json()["items"] == []
+    assert shared.slo_changes == 0
+
+
+async def test_a_file_may_be_as_large_as_may_be_read(api: httpx.AsyncClient) -> None:
+    many = "".join(document(f"slo-{n}", f"trimtab/parts: 'a, b', trimtab/owner: {'x' * 200}") for n in range(300))
+    applied = await api.patch(PATH, content=A + B + many, headers=YAML)
+    assert applied.status_code == 200, applied.text
+    assert (applied.status_code, len(applied.json()["changed"])) == (200, 302)
+    assert (await api.patch(PATH, content="#" * TEXT_BYTES_MAX + "#", headers=YAML)).status_code == 413
+
+
+async def test_the_short_form_stays_in_the_answer_for_those_who_know_no_other(api: httpx.AsyncClient) -> None:
+    short = {"threshold_s": 0.2, "sli": "first_audio", "window_s": 86_400}
+    created = (await api.post(PATH, json={**BASE, **short})).json()
+    assert {name: created[name] for name in short} == short
+    foreign = (await api.post(PATH, json={"id": "f", **RATIO, "window": {"kind": "calendar"}})).json()
+    assert [foreign[name] for name in short] == [None, None, None]
 
 
 # ── trying ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,6 +338,25 @@ async def test_a_dry_run_stores_nothing_and_tells_nobody(api: httpx.AsyncClient,
     assert rig.slo_changes == changes
     assert (await api.put(f"{PATH}/none?dry_run=true", json=RATIO)).status_code == 404
     assert (await api.post(f"{PATH}?dry_run=true&days=91", json={"id": "a", **RATIO})).status_code == 422
+
+
+async def test_a_dry_run_ends_when_nobody_waits_for_it_any_more(still: httpx.AsyncClient, shared: Rig) -> None:
+    content = (A + B).encode()
+    messages = iter([{"type": "http.request", "body": content, "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(_message: Any) -> None:
+        """To nobody."""
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": PATH, "raw_path": PATH.encode(),
+        "query_string": b"dry_run=true", "headers": [(b"content-type", b"application/yaml")], "scheme": "http",
+        "server": ("controller", 80), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    await shared.app(scope, receive, send)
+    assert shared.desk.asked == []
 
 
 # ── how far it has got ────────────────────────────────────────────────────────────────────────────────────────────────
