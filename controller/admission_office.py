@@ -21,9 +21,9 @@ from controller.admission.report import Asked, Report
 from slo_rules import promql
 from slo_rules.backtest import Backtest, backtest
 from slo_rules.compiler import compile_slos
-from slo_rules.events import events_of
 from slo_rules.indicators import ClassicHistogram, NativeHistogram
 from slo_rules.model import Slo
+from slo_rules.rules.events import events_of
 from slo_rules.tiers import derive_tiers
 from slo_rules.together import ancestors
 

@@ -12,10 +12,10 @@ from slo_rules.compiler import compile_slos
 from slo_rules.errors import SloError
 from slo_rules.load import default_paths, load_set
 from slo_rules.load_templates import template_names, template_summary, template_text
-from slo_rules.openslo import DocumentSet
-from slo_rules.openslo_export import export
+from slo_rules.openslo.documents import DocumentSet
+from slo_rules.openslo.export import export
 from slo_rules.render import render_rules
-from slo_rules.rule_tests import SUFFIX, rule_test_files
+from slo_rules.rule_tests.suite import SUFFIX, rule_test_files
 
 GOLDEN = Path(__file__).parent / "generated" / "rules.yml"
 GOLDEN_REGIONS = (Region("eu-west"), Region("us-east"))

@@ -14,15 +14,15 @@ from datetime import UTC, date, datetime
 from itertools import accumulate, groupby
 
 from contracts.vocabulary import Region
-from slo_rules.alert_rules import NO_DATA_FOR_S
-from slo_rules.calendar_periods import boundaries
-from slo_rules.count_rules import COUNT_AGE_S
-from slo_rules.events import range_s_of
-from slo_rules.exclusions import is_excluded
 from slo_rules.indicators import Composite
 from slo_rules.model import Slo
-from slo_rules.raw_events import PART_DELAY_S
-from slo_rules.recorded import EVENTS_INTERVAL_S, SPAN_S
+from slo_rules.rules.alerts import NO_DATA_FOR_S
+from slo_rules.rules.calendar_periods import boundaries
+from slo_rules.rules.counts import COUNT_AGE_S
+from slo_rules.rules.events import range_s_of
+from slo_rules.rules.exclusions import is_excluded
+from slo_rules.rules.raw_events import PART_DELAY_S
+from slo_rules.rules.recorded import EVENTS_INTERVAL_S, SPAN_S
 from slo_rules.tiers import PARENT_PATIENCE_S, Severity, Tier
 from slo_rules.windows import CalendarWindow, RollingWindow
 

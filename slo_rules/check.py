@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from contracts.vocabulary import SloId
 from slo_rules.model import Slo
-from slo_rules.openslo import DocumentSet
-from slo_rules.openslo_annotations import DEPENDS_ON, PAGE_WITHIN, PARTS
-from slo_rules.openslo_faults import Attempts
-from slo_rules.openslo_yaml import join
+from slo_rules.openslo.annotations import DEPENDS_ON, PAGE_WITHIN, PARTS
+from slo_rules.openslo.documents import DocumentSet
+from slo_rules.openslo.faults import Attempts
+from slo_rules.openslo.reader import join
 from slo_rules.tiers import derive_tiers
 from slo_rules.together import check_parents, check_parts, check_together
 

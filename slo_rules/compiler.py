@@ -15,16 +15,16 @@ same counters itself and acts sooner.
 from datetime import date
 
 from contracts.vocabulary import Region
-from slo_rules.alert_rules import NO_DATA_FOR_S, alert_rules, burn_expression
-from slo_rules.budget_rules import budget_rules
-from slo_rules.count_rules import count_rules
 from slo_rules.fleet_alerts import fleet_group
-from slo_rules.latency_rules import latency_groups, quantile_rules
-from slo_rules.marks import marks
 from slo_rules.model import Slo
-from slo_rules.recorded import BUDGET_INTERVAL_S, EVENTS_INTERVAL_S, Surroundings
 from slo_rules.rule_file import RuleFile, RuleGroup
-from slo_rules.state_rules import state_rules
+from slo_rules.rules.alerts import NO_DATA_FOR_S, alert_rules, burn_expression
+from slo_rules.rules.budget import budget_rules
+from slo_rules.rules.counts import count_rules
+from slo_rules.rules.latency import latency_groups, quantile_rules
+from slo_rules.rules.marks import marks
+from slo_rules.rules.recorded import BUDGET_INTERVAL_S, EVENTS_INTERVAL_S, Surroundings
+from slo_rules.rules.states import state_rules
 from slo_rules.tiers import MIN_BAD, MIN_BAD_SLACK
 from slo_rules.together import SLOS_MAX, check_together
 

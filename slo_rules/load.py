@@ -9,9 +9,9 @@ from pathlib import Path
 
 from slo_rules.errors import SloError
 from slo_rules.model import Slo
-from slo_rules.openslo import DocumentSet, parse_set
-from slo_rules.openslo_faults import Attempts
-from slo_rules.openslo_yaml import TEXT_BYTES_MAX, decode
+from slo_rules.openslo.documents import DocumentSet, parse_set
+from slo_rules.openslo.faults import Attempts
+from slo_rules.openslo.reader import TEXT_BYTES_MAX, decode
 
 FILE_BYTES_MAX = TEXT_BYTES_MAX
 FILES_MAX = 2_000

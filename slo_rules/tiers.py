@@ -16,10 +16,10 @@ from types import MappingProxyType
 
 from contracts.vocabulary import SloId
 from slo_rules.errors import SloError
-from slo_rules.events import range_s_of
 from slo_rules.indicators import Composite
 from slo_rules.model import Slo
-from slo_rules.raw_events import PART_DELAY_S
+from slo_rules.rules.events import range_s_of
+from slo_rules.rules.raw_events import PART_DELAY_S
 from slo_rules.together import members
 
 THETA_MAX = Decimal("0.5")

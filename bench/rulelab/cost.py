@@ -21,8 +21,8 @@ from bench.rulelab.traffic import Counter, exact_counters, exact_slo, histogram,
 from contracts.metric_names import RULE_EVENTS_BAD_INC4M, RULE_EVENTS_TOTAL_INC4M, RULE_OBSERVED_MINUTES_INC4M
 from slo_rules import promql
 from slo_rules.model import Slo
-from slo_rules.recorded import SPAN_S
 from slo_rules.rule_file import RuleFile
+from slo_rules.rules.recorded import SPAN_S
 
 REPLICAS = (20, 200)
 SCRAPE_S = 15

@@ -34,8 +34,8 @@ from contracts.vocabulary import SloId
 from slo_rules.compiler import compile_slos
 from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
-from slo_rules.recorded import EVENTS_INTERVAL_S, SPAN_S
 from slo_rules.render import render_rules
+from slo_rules.rules.recorded import EVENTS_INTERVAL_S, SPAN_S
 
 SLOS = 1_000
 WITH_HISTORY = 40

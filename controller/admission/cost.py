@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from contracts import metric_names as names
 from controller.admission.reading import Read, reads_of
-from slo_rules.recorded import SPAN_S
 from slo_rules.rule_file import RecordingRule, RuleFile, RuleGroup
+from slo_rules.rules.recorded import SPAN_S
 
 SCRAPE_INTERVAL_S_ASSUMED = 15.0
 """Prometheus' own advice; used where no target is known."""

@@ -13,9 +13,9 @@ from controller.admission.cost import Cost
 from controller.admission.facts import SloFacts, SourceFacts
 from slo_rules import promql
 from slo_rules.backtest import Backtest
-from slo_rules.events import range_s_of
 from slo_rules.indicators import ClassicHistogram, Composite, ExactCounters, GaugeBound
 from slo_rules.model import Slo
+from slo_rules.rules.events import range_s_of
 
 SCRAPES_PER_RANGE = 4
 """`rate` over fewer samples jumps with every late scrape, and is nothing when two are lost."""

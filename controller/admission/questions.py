@@ -17,7 +17,7 @@ from slo_rules.indicators import (
     Indicator,
     NativeHistogram,
 )
-from slo_rules.raw_events import histogram_buckets, without_threshold_bucket
+from slo_rules.rules.raw_events import histogram_buckets, without_threshold_bucket
 from slo_rules.selectors import parse_selector
 
 TARGET_LABELS = (names.LABEL_JOB, names.LABEL_INSTANCE, names.LABEL_REPLICA, names.LABEL_REGION)

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from slo_rules import promql
 from slo_rules.model import Slo
-from slo_rules.promise import promise_of, window_of
 from slo_rules.tiers import Severity, Tier
+from slo_rules.words.promise import promise_of, window_of
 
 _TO_WHOM = {Severity.PAGE: "pages", Severity.TICKET: "opens a ticket"}
 

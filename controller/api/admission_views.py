@@ -8,7 +8,7 @@ from controller.admission.findings import Finding
 from controller.admission.report import Report
 from controller.admission.words import promise_in_words, tier_in_words
 from slo_rules.backtest import Backtest, RegionBacktest
-from slo_rules.openslo import Notice
+from slo_rules.openslo.documents import Notice
 from slo_rules.tiers import Tier
 
 BUDGET_POINTS_MAX = 600

@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slo_rules.openslo_yaml import TEXT_BYTES_MAX
+from slo_rules.openslo.reader import TEXT_BYTES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
 """Intents are a few hundred bytes."""

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from contracts.vocabulary import SliKind, SloId
 from slo_rules import indicators, windows
 from slo_rules.errors import SloError
-from slo_rules.openslo import NAME_PATTERN, TEXT_CHARS_MAX
+from slo_rules.openslo.documents import NAME_PATTERN, TEXT_CHARS_MAX
 from slo_rules.selectors import SELECTOR_CHARS_MAX, parse_selector
 
 MINUTES_PER_HOUR = 60

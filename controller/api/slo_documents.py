@@ -17,8 +17,8 @@ from controller.api.problems import problem, unusable
 from controller.api.slo_views import NewSlo, SloFields
 from slo_rules.errors import SloError
 from slo_rules.model import Slo
-from slo_rules.openslo import Notice, parse_set
-from slo_rules.openslo_yaml import decode
+from slo_rules.openslo.documents import Notice, parse_set
+from slo_rules.openslo.reader import decode
 
 YAML_TYPES = frozenset(("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"))
 KINDS = frozenset(

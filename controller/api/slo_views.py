@@ -14,7 +14,7 @@ from slo_rules.errors import SloError
 from slo_rules.indicators import ExactCounters
 from slo_rules.indicators import Indicator as IndicatorValue
 from slo_rules.model import EXCLUSIONS_MAX, PAGE_WITHIN_S_DEFAULT, Slo
-from slo_rules.promise import promise_of
+from slo_rules.words.promise import promise_of
 
 EXAMPLE_ID = "speech-fast"
 EXAMPLE: JsonDict = {

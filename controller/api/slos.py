@@ -37,8 +37,8 @@ from controller.stores import (
 from slo_rules.compiler import compile_slos
 from slo_rules.errors import SloError
 from slo_rules.model import Slo
-from slo_rules.openslo import NAME_PATTERN
-from slo_rules.openslo_export import export
+from slo_rules.openslo.documents import NAME_PATTERN
+from slo_rules.openslo.export import export
 
 DAYS_DEFAULT = 7
 DAYS_MAX = 90

@@ -33,8 +33,8 @@ from controller.stores import (
 )
 from slo_rules.errors import SloError
 from slo_rules.model import Slo
-from slo_rules.promise import promise_of, sli_of
 from slo_rules.together import SLOS_MAX, check_together
+from slo_rules.words.promise import promise_of, sli_of
 
 EXACT_SLOS_MAX = 64
 """Those of our own replicas also cost each of them two counters, and each of their requests two comparisons."""

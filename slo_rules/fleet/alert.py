@@ -8,10 +8,10 @@ from contracts.metric_names import (
     LABEL_REPLICA,
     LABEL_SEVERITY,
 )
-from slo_rules.annotations import annotate
-from slo_rules.done_so_far import done_so_far
 from slo_rules.rule_file import AlertingRule
 from slo_rules.tiers import Severity
+from slo_rules.words.annotations import annotate
+from slo_rules.words.done_so_far import done_so_far
 
 NO_SEVERITY = "none"
 """Of what is no trouble at all: neither a page nor a ticket is routed by it."""

@@ -23,9 +23,9 @@ from contracts.metric_names import (
 )
 from contracts.vocabulary import UNFIT_FROM, GpuAction
 from slo_rules import promql
-from slo_rules.annotations import REGION_OF_ALERT
 from slo_rules.fleet.alert import GPU, MINUTE_S, FleetAlert
 from slo_rules.tiers import Severity
+from slo_rules.words.annotations import REGION_OF_ALERT
 
 _ORDERED = tuple(GpuAction)
 _UNFIT_ACTIONS = "|".join(action.value for action in _ORDERED[_ORDERED.index(UNFIT_FROM) :])

@@ -37,10 +37,10 @@ from contracts.metric_names import (
 )
 from contracts.vocabulary import ReplicaState
 from slo_rules import promql
-from slo_rules.annotations import REGION_OF_ALERT
 from slo_rules.fleet.alert import HOST, MINUTE_S, REPLICA, FleetAlert
 from slo_rules.fleet.gpus import UNFIT
 from slo_rules.tiers import Severity
+from slo_rules.words.annotations import REGION_OF_ALERT
 
 DISK_FREE_BYTES_LOW = 1024**3
 """The journal is rewritten at 2 MB and a log set aside at 16 MB; a gibibyte is weeks of both, and time to act."""

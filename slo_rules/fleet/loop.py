@@ -32,9 +32,9 @@ from contracts.metric_names import (
     UP,
 )
 from slo_rules import promql
-from slo_rules.annotations import REGION_OF_ALERT
 from slo_rules.fleet.alert import MINUTE_S, FleetAlert
 from slo_rules.tiers import Severity
+from slo_rules.words.annotations import REGION_OF_ALERT
 
 TICKS_RANGE_S = 2 * MINUTE_S
 """Two dozen ticks of 5 s: none of them succeeding is not a slow one."""

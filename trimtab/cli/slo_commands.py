@@ -12,7 +12,7 @@ from slo_rules.check import check_set
 from slo_rules.compiler import compile_slos
 from slo_rules.load import load_set
 from slo_rules.load_templates import template_names, template_summary, template_text
-from slo_rules.openslo import DocumentSet
+from slo_rules.openslo.documents import DocumentSet
 from trimtab.cli.options import JsonOption, console, session
 from trimtab.cli.slo_render import admission_lines, progress_lines, slo_table, slos_table
 from trimtab.slo_bodies import Admission

@@ -41,12 +41,21 @@ def window_text(slo: Slo) -> str:
 
 
 def slo_table(slo: Slo) -> Table:
-    """Every field of one objective."""
+    """Every field of one objective that says something."""
     table = Table("field", "value", title=slo.id, title_justify="left")
     for field, value in slo.model_dump(exclude={"id"}).items():
-        pairs = value.items() if isinstance(value, dict) else ()
-        table.add_row(field, escape(", ".join(f"{name}: {each}" for name, each in pairs) or str(value)))
+        if value not in (None, "", ()):
+            table.add_row(field, escape(_in_words(value)))
     return table
+
+
+def _in_words(value: object) -> str:
+    """`kind: composite, parts: (slo: a, weight: 2.0; slo: b, weight: 1.0)`: values within values, without quotes."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_in_words(each)}" for name, each in value.items() if each is not None)
+    if isinstance(value, list | tuple):
+        return f"({'; '.join(_in_words(each) for each in value)})"
+    return str(value)
 
 
 def admission_lines(admission: Admission) -> Iterable[str]:
@@ -60,6 +69,8 @@ def admission_lines(admission: Admission) -> Iterable[str]:
 def report_lines(report: Report) -> Iterable[str]:
     """Promise, tiers, findings, cost and past."""
     mark = "[green]works[/]" if report.works else "[bold red]does not work as things are[/]"
+    if report.cost is None:
+        mark = "[yellow]can be compiled; nothing is known about its data[/]"
     yield f"[bold]{report.id}[/] {mark}: {escape(report.promise)}"
     yield from (f"  {escape(tier.words)}" for tier in report.tiers)
     if report.cost is not None:

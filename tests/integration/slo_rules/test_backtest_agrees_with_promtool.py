@@ -18,11 +18,11 @@ from contracts.metric_names import (
 from contracts.vocabulary import Region, SloId
 from slo_rules.backtest import Backtest, Firing, History, RegionCounts, backtest
 from slo_rules.compiler import compile_slos
-from slo_rules.exclusions import excluded, is_excluded
 from slo_rules.indicators import EventRatio
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import AlertingRule, RecordingRule, RuleFile, RuleGroup
+from slo_rules.rules.exclusions import excluded, is_excluded
 from slo_rules.tiers import derive_tiers
 from slo_rules.windows import CalendarUnit, CalendarWindow, Exclusion, RollingWindow, Slices, Weekday, WeeklyExclusion
 

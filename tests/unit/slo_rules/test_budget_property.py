@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.vocabulary import Region, SloId
-from slo_rules.events import EVENTS_RANGE_S
 from slo_rules.indicators import ExactCounters
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import RuleFile
-from slo_rules.rule_tests import rehearse
+from slo_rules.rule_tests.suite import rehearse
+from slo_rules.rules.events import EVENTS_RANGE_S
 
 MINUTE_S = 60
 QUIET_S = 3 * MINUTE_S

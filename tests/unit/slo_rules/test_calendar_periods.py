@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slo_rules.calendar_periods import boundaries, period_start, runs_of
 from slo_rules.errors import SloError
+from slo_rules.rules.calendar_periods import boundaries, period_start, runs_of
 from slo_rules.windows import UNIT_S_MAX, UNIT_S_MIN, CalendarUnit, CalendarWindow
 
 TODAY = date(2026, 7, 9)

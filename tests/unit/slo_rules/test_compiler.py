@@ -19,7 +19,6 @@ from contracts.metric_names import (
     RULE_STATE,
 )
 from contracts.vocabulary import Region, SloId
-from slo_rules.annotations import literal
 from slo_rules.compiler import SLOS_MAX, compile_slos
 from slo_rules.errors import SloError
 from slo_rules.indicators import (
@@ -35,6 +34,7 @@ from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import RecordingRule, RuleFile
 from slo_rules.windows import CalendarUnit, CalendarWindow, Exclusion, Slices
+from slo_rules.words.annotations import literal
 
 EU, US = Region("eu-west"), Region("us-east")
 ONCE = "max without (prometheus, prometheus_replica)"

@@ -5,8 +5,6 @@ import pytest
 from contracts.vocabulary import SloId
 from slo_rules import promql
 from slo_rules.errors import SloError
-from slo_rules.events import events_of
-from slo_rules.exclusions import excluded
 from slo_rules.indicators import (
     ClassicHistogram,
     Composite,
@@ -17,6 +15,8 @@ from slo_rules.indicators import (
     Part,
 )
 from slo_rules.model import Slo
+from slo_rules.rules.events import events_of
+from slo_rules.rules.exclusions import excluded
 from slo_rules.windows import Exclusion, Slices, Weekday, WeeklyExclusion
 
 ONCE = "max without (prometheus, prometheus_replica)"

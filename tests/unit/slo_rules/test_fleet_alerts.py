@@ -6,11 +6,11 @@ from contracts.metric_names import ALERT_WATCHDOG
 from controller.core.helplessness import HelplessReason
 from controller.core.signals import KNOWN, Trust
 from controller.rules_ports import RulesStanding
-from slo_rules.done_so_far import DONE
 from slo_rules.fleet import gpus, hosts, loop, watchers
 from slo_rules.fleet.alert import NO_SEVERITY
 from slo_rules.fleet_alerts import INTERVAL_S, fleet_alerts, fleet_group
 from slo_rules.rule_file import AlertingRule
+from slo_rules.words.done_so_far import DONE
 
 MAKERS = [make for module in (hosts, gpus, loop, watchers) for make in module.ALERTS]
 

@@ -18,8 +18,8 @@ from slo_rules.indicators import (
     Part,
 )
 from slo_rules.model import Slo
-from slo_rules.rule_tests import SUFFIX, rehearse, rule_test_files
-from slo_rules.rule_tests_labels import labels_of, labels_outside, selected
+from slo_rules.rule_tests.labels import labels_of, labels_outside, selected
+from slo_rules.rule_tests.suite import SUFFIX, rehearse, rule_test_files
 from slo_rules.selectors import parse_selector
 from slo_rules.windows import CalendarUnit, CalendarWindow, Exclusion, Slices, Weekday, WeeklyExclusion
 

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from slo_rules import promql
-from slo_rules.budget_left import BUDGET_LEFT, budget_left
-from slo_rules.machines_now import MACHINES, machines_now
 from slo_rules.render import render_rules
 from slo_rules.rule_file import AlertingRule, RuleFile, RuleGroup
+from slo_rules.words.budget_left import BUDGET_LEFT, budget_left
+from slo_rules.words.machines_now import MACHINES, machines_now
 
 pytestmark = pytest.mark.prometheus
 ANNOTATIONS = (budget_left(), machines_now())

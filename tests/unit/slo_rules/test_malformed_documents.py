@@ -10,8 +10,8 @@ import re
 import pytest
 
 from slo_rules.__main__ import main
-from slo_rules.openslo_faults import FAULTS_MAX
-from slo_rules.openslo_yaml import DEPTH_MAX, TEXT_BYTES_MAX
+from slo_rules.openslo.faults import FAULTS_MAX
+from slo_rules.openslo.reader import DEPTH_MAX, TEXT_BYTES_MAX
 from tests.unit.slo_rules.openslo_documents import (
     BURN,
     BY_REFERENCE,

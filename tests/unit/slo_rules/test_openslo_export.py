@@ -19,8 +19,8 @@ from slo_rules.indicators import (
 )
 from slo_rules.load import load_documents
 from slo_rules.model import Slo
-from slo_rules.openslo_export import document_of, export
-from slo_rules.openslo_yaml import decode, encode
+from slo_rules.openslo.export import document_of, export
+from slo_rules.openslo.reader import decode, encode
 from slo_rules.promql import Matcher
 from slo_rules.selectors import Selector, parse_selector
 from slo_rules.tiers import derive_tiers

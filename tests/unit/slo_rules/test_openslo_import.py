@@ -17,8 +17,8 @@ from slo_rules.indicators import (
     Part,
 )
 from slo_rules.load import load_documents
-from slo_rules.openslo import parse_document, parse_set
-from slo_rules.openslo_yaml import Decoded, decode
+from slo_rules.openslo.documents import parse_document, parse_set
+from slo_rules.openslo.reader import Decoded, decode
 from slo_rules.promql import Matcher, rate
 from slo_rules.selectors import Selector, parse_selector
 from slo_rules.windows import CalendarUnit, CalendarWindow, Exclusion, RollingWindow, Slices, Weekday, WeeklyExclusion

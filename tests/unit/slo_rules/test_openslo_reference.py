@@ -11,9 +11,10 @@ from slo_rules.compiler import compile_slos
 from slo_rules.indicators import PARTS_MAX
 from slo_rules.load import load_documents
 from slo_rules.model import EXCLUSIONS_MAX, OBJECTIVE_MAX, OBJECTIVE_MIN
-from slo_rules.openslo_annotations import KNOWN
-from slo_rules.openslo_faults import FAULTS_MAX
-from slo_rules.openslo_schema import (
+from slo_rules.openslo.annotations import KNOWN
+from slo_rules.openslo.faults import FAULTS_MAX
+from slo_rules.openslo.reader import DEPTH_MAX, VALUES_MAX
+from slo_rules.openslo.schema import (
     KINDS,
     TEXT_CHARS_MAX,
     Calendar,
@@ -23,8 +24,7 @@ from slo_rules.openslo_schema import (
     SloSpec,
     TimeWindow,
 )
-from slo_rules.openslo_windows import ANCHOR, CALENDAR_DURATIONS
-from slo_rules.openslo_yaml import DEPTH_MAX, VALUES_MAX
+from slo_rules.openslo.windows import ANCHOR, CALENDAR_DURATIONS
 
 REFERENCE = (Path(__file__).parents[3] / "docs" / "slos.md").read_text(encoding="utf-8")
 DOCUMENTS = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)

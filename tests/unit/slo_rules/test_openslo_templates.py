@@ -11,9 +11,9 @@ from slo_rules.compiler import compile_slos
 from slo_rules.indicators import ClassicHistogram, EventRatio
 from slo_rules.load import load_documents
 from slo_rules.load_templates import template_names, template_summary, template_text
-from slo_rules.openslo import parse_set
-from slo_rules.openslo_export import export
-from slo_rules.openslo_yaml import decode
+from slo_rules.openslo.documents import parse_set
+from slo_rules.openslo.export import export
+from slo_rules.openslo.reader import decode
 from slo_rules.render import render_rules
 from slo_rules.selectors import parse_selector
 

@@ -37,7 +37,7 @@ from slo_rules.indicators import ClassicHistogram, EventRatio, ExactCounters
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import AlertingRule, RecordingRule, RuleFile
-from slo_rules.rule_tests import Rehearsal, Suite, rehearse, render_suite
+from slo_rules.rule_tests.suite import Rehearsal, Suite, rehearse, render_suite
 from slo_rules.tiers import Tier, derive_tiers
 
 pytestmark = pytest.mark.prometheus

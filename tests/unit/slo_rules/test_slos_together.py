@@ -4,9 +4,9 @@ import pytest
 
 from contracts.vocabulary import SloId
 from slo_rules.errors import SloError
-from slo_rules.events import events_of
 from slo_rules.indicators import Composite, ExactCounters, Part
 from slo_rules.model import Slo
+from slo_rules.rules.events import events_of
 from slo_rules.together import SLOS_MAX, ancestors, check_together
 from slo_rules.windows import Slices
 

@@ -10,7 +10,7 @@ import pytest
 from controller.rules_ports import RulesStanding, RulesState, UnhealthyRule
 from slo_rules.load import default_paths, load_documents
 from slo_rules.load_templates import template_names, template_text
-from slo_rules.openslo_yaml import TEXT_BYTES_MAX
+from slo_rules.openslo.reader import TEXT_BYTES_MAX
 from tests.unit.controller.api.rig import Rig, sync_body
 
 PATH = "/api/v1/slos"

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from contracts.vocabulary import SloId
 from slo_rules import promql
-from slo_rules.exclusions import excluded
 from slo_rules.indicators import Composite, GaugeBound
 from slo_rules.model import Slo
-from slo_rules.raw_events import PART_DELAY_S, EventExpressions, raw_events
+from slo_rules.rules.exclusions import excluded
+from slo_rules.rules.raw_events import PART_DELAY_S, EventExpressions, raw_events
 from slo_rules.together import check_parts
 from slo_rules.windows import Slices
 

@@ -25,14 +25,14 @@ from contracts.metric_names import (
     RULE_WINDOW_START,
 )
 from slo_rules import promql
-from slo_rules.count_rules import current_period
 from slo_rules.indicators import Composite
 from slo_rules.model import Slo
-from slo_rules.promise import promise_of, sli_of, window_of
-from slo_rules.recorded import Surroundings, expected_regions, may_be_excluded, per_region, recorded
 from slo_rules.rule_file import RecordingRule
+from slo_rules.rules.counts import current_period
+from slo_rules.rules.recorded import Surroundings, expected_regions, may_be_excluded, per_region, recorded
 from slo_rules.tiers import exact_budget
 from slo_rules.windows import UNIT_S_MAX, CalendarWindow, RollingWindow, Window
+from slo_rules.words.promise import promise_of, sli_of, window_of
 
 
 def budget_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]:

@@ -25,9 +25,9 @@ from contracts.metric_names import (
 from slo_rules import promql
 from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, GaugeBound, NativeHistogram
 from slo_rules.model import Slo
-from slo_rules.raw_events import histogram_buckets, once
-from slo_rules.recorded import EVENTS_INTERVAL_S
 from slo_rules.rule_file import RecordingRule, RuleGroup
+from slo_rules.rules.raw_events import histogram_buckets, once
+from slo_rules.rules.recorded import EVENTS_INTERVAL_S
 from slo_rules.selectors import parse_selector
 
 QUANTILES = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))

@@ -21,8 +21,8 @@ from contracts.vocabulary import SliKind, SloId
 from slo_rules.errors import SloError
 from slo_rules.indicators import PARTS_MAX, Composite, ExactCounters, Part
 from slo_rules.model import EXCLUSIONS_MAX, PAGE_WITHIN_S_DEFAULT
-from slo_rules.openslo_schema import LINE_CHARS_MAX, NAME_PATTERN
-from slo_rules.openslo_units import duration_s, duration_text, positive_number, shown
+from slo_rules.openslo.schema import LINE_CHARS_MAX, NAME_PATTERN
+from slo_rules.openslo.units import duration_s, duration_text, positive_number, shown
 from slo_rules.promql import number
 from slo_rules.windows import Exclusion, Weekday, WeeklyExclusion
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from slo_rules.errors import SloError
-from slo_rules.openslo_schema import Condition, ConditionUse, PolicySpec, PolicyUse, TargetUse
-from slo_rules.openslo_units import whole_seconds
+from slo_rules.openslo.schema import Condition, ConditionUse, PolicySpec, PolicyUse, TargetUse
+from slo_rules.openslo.units import whole_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from slo_rules.errors import SloError
 from slo_rules.indicators import Composite, ExactCounters, Indicator
 from slo_rules.model import PAGE_WITHIN_S_DEFAULT, Slo
-from slo_rules.openslo import parse_document
-from slo_rules.openslo_annotations import (
+from slo_rules.openslo.annotations import (
     DEPENDS_ON,
     EXCLUSIONS,
     OWNER,
@@ -20,10 +19,11 @@ from slo_rules.openslo_annotations import (
     exclusions_text,
     parts_text,
 )
-from slo_rules.openslo_sources import sli_document, threshold_document
-from slo_rules.openslo_units import duration_text
-from slo_rules.openslo_windows import OCCURRENCES, TIMESLICES, slices_document, window_document
-from slo_rules.openslo_yaml import encode
+from slo_rules.openslo.documents import parse_document
+from slo_rules.openslo.reader import encode
+from slo_rules.openslo.sources import sli_document, threshold_document
+from slo_rules.openslo.units import duration_text
+from slo_rules.openslo.windows import OCCURRENCES, TIMESLICES, slices_document, window_document
 
 JsonObject = dict[str, object]
 

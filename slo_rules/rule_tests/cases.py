@@ -22,11 +22,11 @@ from contracts.metric_names import (
 from contracts.vocabulary import Region
 from slo_rules import promql
 from slo_rules.indicators import ClassicHistogram, NativeHistogram
-from slo_rules.latency_rules import QUANTILES
-from slo_rules.rule_tests_expect import Case, Expectation, Tested
-from slo_rules.rule_tests_shape import EVENTS_PER_MINUTE
-from slo_rules.rule_tests_traffic import MINUTE_S, Absence, Replica, Stretch
-from slo_rules.state_rules import TRAFFIC_RANGE_S, SloState
+from slo_rules.rule_tests.expect import Case, Expectation, Tested
+from slo_rules.rule_tests.shape import EVENTS_PER_MINUTE
+from slo_rules.rule_tests.traffic import MINUTE_S, Absence, Replica, Stretch
+from slo_rules.rules.latency import QUANTILES
+from slo_rules.rules.states import TRAFFIC_RANGE_S, SloState
 from slo_rules.tiers import exact_budget
 
 SCRAPE_S = 30

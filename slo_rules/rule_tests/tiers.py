@@ -13,10 +13,10 @@ from decimal import Decimal
 
 from contracts.vocabulary import Region
 from slo_rules import promql
-from slo_rules.rule_tests_cases import HISTORY_S, SCRAPE_S
-from slo_rules.rule_tests_expect import Case, Tested
-from slo_rules.rule_tests_shape import EVENTS_PER_MINUTE, Bounds
-from slo_rules.rule_tests_traffic import MINUTE_S, Replica, Stretch
+from slo_rules.rule_tests.cases import HISTORY_S, SCRAPE_S
+from slo_rules.rule_tests.expect import Case, Tested
+from slo_rules.rule_tests.shape import EVENTS_PER_MINUTE, Bounds
+from slo_rules.rule_tests.traffic import MINUTE_S, Replica, Stretch
 from slo_rules.tiers import Tier
 
 FAST_LONG_S_MAX = 3_600

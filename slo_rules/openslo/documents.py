@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from contracts.vocabulary import SloId
 from slo_rules.errors import SloError
 from slo_rules.model import Slo
-from slo_rules.openslo_alerting import Notice, condition_notice, policy_notices, target_notice
-from slo_rules.openslo_faults import Attempts, shape_of
-from slo_rules.openslo_schema import (
+from slo_rules.openslo.alerting import Notice, condition_notice, policy_notices, target_notice
+from slo_rules.openslo.faults import Attempts, shape_of
+from slo_rules.openslo.reader import Decoded, join
+from slo_rules.openslo.schema import (
     KINDS,
     NAME_PATTERN,
     TEXT_CHARS_MAX,
@@ -28,9 +29,8 @@ from slo_rules.openslo_schema import (
     SloDocument,
     TargetDocument,
 )
-from slo_rules.openslo_slo import Known, notices_of, slo_of
-from slo_rules.openslo_sources import source_of
-from slo_rules.openslo_yaml import Decoded, join
+from slo_rules.openslo.slo import Known, notices_of, slo_of
+from slo_rules.openslo.sources import source_of
 
 __all__ = ["NAME_PATTERN", "TEXT_CHARS_MAX", "DocumentSet", "Notice", "parse_document", "parse_set"]
 

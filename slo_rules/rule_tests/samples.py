@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from contracts.vocabulary import Region
-from slo_rules.rule_tests_cases import EVENTS_PER_SCRAPE, HISTORY_S, SCRAPE_S
-from slo_rules.rule_tests_expect import Case, Tested
-from slo_rules.rule_tests_traffic import MINUTE_S, Replica, Stretch
+from slo_rules.rule_tests.cases import EVENTS_PER_SCRAPE, HISTORY_S, SCRAPE_S
+from slo_rules.rule_tests.expect import Case, Tested
+from slo_rules.rule_tests.traffic import MINUTE_S, Replica, Stretch
 from slo_rules.tiers import Tier
 
 RECORDED_WITHIN_S = 2 * MINUTE_S

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from contracts.vocabulary import SloId
-from slo_rules.events import range_s_of
 from slo_rules.indicators import Composite, GaugeBound, NativeHistogram
 from slo_rules.model import Slo
-from slo_rules.raw_events import GAUGE_STEP_S, PART_DELAY_S
-from slo_rules.rule_tests_traffic import MINUTE_S
+from slo_rules.rule_tests.traffic import MINUTE_S
+from slo_rules.rules.events import range_s_of
+from slo_rules.rules.raw_events import GAUGE_STEP_S, PART_DELAY_S
 from slo_rules.tiers import PARENT_PATIENCE_S
 from slo_rules.together import members
 
@@ -81,7 +81,7 @@ def _bad_share(slo: Slo, after_s: int) -> Bounds:
     """Of one minute's count, so long after an outage."""
     range_s = range_s_of(slo)
     if isinstance(slo.indicator, NativeHistogram):
-        return Bounds(Decimal(0), Decimal(0))  # its counts are given, not derived: see `rule_tests_traffic`
+        return Bounds(Decimal(0), Decimal(0))  # its counts are given, not derived: see `traffic`
     inside = Decimal(max(0, range_s - after_s))
     least = most = inside / range_s
     if isinstance(slo.indicator, GaugeBound) and inside >= 0 and after_s <= range_s:

@@ -5,9 +5,9 @@ from decimal import Decimal
 from contracts.metric_names import ALERT_SLO_BURN, ALERT_SLO_NO_DATA, LABEL_REGION, LABEL_SLO, LABEL_TIER
 from slo_rules import promql
 from slo_rules.model import Slo
-from slo_rules.rule_tests_cases import EVENTS_PER_SCRAPE, HISTORY_S
-from slo_rules.rule_tests_expect import Case, Tested
-from slo_rules.rule_tests_traffic import MINUTE_S, Absence, Replica, Stretch, metrics_of
+from slo_rules.rule_tests.cases import EVENTS_PER_SCRAPE, HISTORY_S
+from slo_rules.rule_tests.expect import Case, Tested
+from slo_rules.rule_tests.traffic import MINUTE_S, Absence, Replica, Stretch, metrics_of
 from slo_rules.tiers import Severity
 
 _GOOD, _NONE = EVENTS_PER_SCRAPE, Decimal(0)

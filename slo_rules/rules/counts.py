@@ -15,13 +15,13 @@ from contracts.metric_names import (
     RULE_WINDOW_START,
 )
 from slo_rules import promql
-from slo_rules.calendar_periods import period_start
 from slo_rules.errors import SloError
-from slo_rules.events import events_of, excluded_now
 from slo_rules.model import Slo
-from slo_rules.raw_events import PART_DELAY_S
-from slo_rules.recorded import EVENTS_INTERVAL_S, SPAN_S, Surroundings, excluded_parts, may_be_excluded, recorded
 from slo_rules.rule_file import RecordingRule
+from slo_rules.rules.calendar_periods import period_start
+from slo_rules.rules.events import events_of, excluded_now
+from slo_rules.rules.raw_events import PART_DELAY_S
+from slo_rules.rules.recorded import EVENTS_INTERVAL_S, SPAN_S, Surroundings, excluded_parts, may_be_excluded, recorded
 from slo_rules.windows import CalendarWindow, RollingWindow
 
 COUNT_AGE_S = 60

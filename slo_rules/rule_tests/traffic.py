@@ -23,8 +23,8 @@ from contracts.vocabulary import Outcome, Region, SloId
 from slo_rules import promql
 from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, GaugeBound, NativeHistogram
 from slo_rules.model import Slo
-from slo_rules.raw_events import HA_LABELS
-from slo_rules.rule_tests_labels import Labels, labels_of, labels_outside, selected
+from slo_rules.rule_tests.labels import Labels, labels_of, labels_outside, selected
+from slo_rules.rules.raw_events import HA_LABELS
 from slo_rules.selectors import parse_selector
 from slo_rules.together import members
 

@@ -7,8 +7,8 @@ to be such a moment; which one makes no difference, and an anchor in the middle 
 from datetime import datetime
 
 from slo_rules.errors import SloError
-from slo_rules.openslo_schema import Calendar, Objective, TimeWindow
-from slo_rules.openslo_units import duration_text, shown, whole_seconds
+from slo_rules.openslo.schema import Calendar, Objective, TimeWindow
+from slo_rules.openslo.units import duration_text, shown, whole_seconds
 from slo_rules.windows import CalendarUnit, CalendarWindow, RollingWindow, Slices, Window
 
 CALENDAR_DURATIONS = {

@@ -20,15 +20,15 @@ from contracts.metric_names import (
 )
 from contracts.vocabulary import Region
 from slo_rules import promql
-from slo_rules.annotations import REGION_OF_ALERT, annotate, literal
 from slo_rules.indicators import ClassicHistogram
 from slo_rules.model import Slo
-from slo_rules.promise import promise_of
-from slo_rules.raw_events import once, without_threshold_bucket
-from slo_rules.recorded import Surroundings, excluded_series, may_be_excluded, recorded, speaks_for_all
 from slo_rules.rule_file import AlertingRule, Labels
+from slo_rules.rules.raw_events import once, without_threshold_bucket
+from slo_rules.rules.recorded import Surroundings, excluded_series, may_be_excluded, recorded, speaks_for_all
 from slo_rules.tiers import PARENT_PATIENCE_S, Severity, Tier, derive_tiers
 from slo_rules.together import ancestors
+from slo_rules.words.annotations import REGION_OF_ALERT, annotate, literal
+from slo_rules.words.promise import promise_of
 
 NO_DATA_FOR_S = 120
 """With the two minutes that `rate` still sees: told about four minutes after the last sample."""

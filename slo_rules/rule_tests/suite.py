@@ -23,12 +23,12 @@ from slo_rules.fleet_alerts import fleet_group
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
 from slo_rules.rule_file import RuleFile
-from slo_rules.rule_tests_cases import coverage_case, everyday_cases
-from slo_rules.rule_tests_expect import Case, Tested
-from slo_rules.rule_tests_samples import sample_case
-from slo_rules.rule_tests_special import consequence_case, maintenance_case
-from slo_rules.rule_tests_tiers import RAW, Grid, burn_case, grid_of, page_case
-from slo_rules.rule_tests_traffic import MINUTE_S, Replica, input_series
+from slo_rules.rule_tests.cases import coverage_case, everyday_cases
+from slo_rules.rule_tests.expect import Case, Tested
+from slo_rules.rule_tests.samples import sample_case
+from slo_rules.rule_tests.special import consequence_case, maintenance_case
+from slo_rules.rule_tests.tiers import RAW, Grid, burn_case, grid_of, page_case
+from slo_rules.rule_tests.traffic import MINUTE_S, Replica, input_series
 from slo_rules.together import ancestors, members
 from slo_rules.windows import Exclusion, RollingWindow
 

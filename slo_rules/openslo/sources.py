@@ -11,9 +11,9 @@ from typing import Literal
 
 from slo_rules.errors import SloError
 from slo_rules.indicators import ClassicHistogram, EventRatio, GaugeBound, NativeHistogram
-from slo_rules.openslo_schema import Metric, Objective, QuerySpec, RatioMetric, SliSpec
-from slo_rules.openslo_units import shown
-from slo_rules.openslo_windows import TIMESLICES
+from slo_rules.openslo.schema import Metric, Objective, QuerySpec, RatioMetric, SliSpec
+from slo_rules.openslo.units import shown
+from slo_rules.openslo.windows import TIMESLICES
 from slo_rules.selectors import FIELD, Selector, parse_selector
 
 PROMETHEUS = "Prometheus"

@@ -16,9 +16,9 @@ from contracts.metric_names import (
 from contracts.vocabulary import Region, SloId
 from slo_rules import promql
 from slo_rules.model import Slo
-from slo_rules.rule_tests_shape import Shape, shape_of
-from slo_rules.rule_tests_traffic import Replica
-from slo_rules.state_rules import SloState
+from slo_rules.rule_tests.shape import Shape, shape_of
+from slo_rules.rule_tests.traffic import Replica
+from slo_rules.rules.states import SloState
 from slo_rules.tiers import Tier, derive_tiers
 
 

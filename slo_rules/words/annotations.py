@@ -31,10 +31,10 @@ from contracts.metric_names import (
     LABEL_SLO,
 )
 from contracts.vocabulary import SloId
-from slo_rules.budget_left import budget_left
-from slo_rules.done_so_far import done_so_far
-from slo_rules.machines_now import machines_now
 from slo_rules.rule_file import Labels
+from slo_rules.words.budget_left import budget_left
+from slo_rules.words.done_so_far import done_so_far
+from slo_rules.words.machines_now import machines_now
 
 REGION_OF_ALERT = f"{{{{ $labels.{LABEL_REGION} }}}}"
 """Template for the region of the firing series."""

@@ -8,13 +8,13 @@ from contracts.vocabulary import SloId
 from slo_rules.errors import SloError
 from slo_rules.indicators import EventRatio, Indicator
 from slo_rules.model import Slo
-from slo_rules.openslo_alerting import Notice, use_notices
-from slo_rules.openslo_annotations import DEPENDS_ON, EXCLUSIONS, PAGE_WITHIN, PARTS, THRESHOLD, Notes
-from slo_rules.openslo_faults import Attempts
-from slo_rules.openslo_schema import Objective, SloDocument, SloSpec
-from slo_rules.openslo_sources import Source, indicator_of, source_of
-from slo_rules.openslo_windows import slices_of, window_of
-from slo_rules.openslo_yaml import join
+from slo_rules.openslo.alerting import Notice, use_notices
+from slo_rules.openslo.annotations import DEPENDS_ON, EXCLUSIONS, PAGE_WITHIN, PARTS, THRESHOLD, Notes
+from slo_rules.openslo.faults import Attempts
+from slo_rules.openslo.reader import join
+from slo_rules.openslo.schema import Objective, SloDocument, SloSpec
+from slo_rules.openslo.sources import Source, indicator_of, source_of
+from slo_rules.openslo.windows import slices_of, window_of
 from slo_rules.tiers import derive_tiers
 
 

@@ -20,7 +20,8 @@ from contracts.metric_names import (
 )
 from slo_rules import promql
 from slo_rules.model import Slo
-from slo_rules.recorded import (
+from slo_rules.rule_file import RecordingRule
+from slo_rules.rules.recorded import (
     Surroundings,
     excluded_series,
     expected_regions,
@@ -28,7 +29,6 @@ from slo_rules.recorded import (
     per_region,
     recorded,
 )
-from slo_rules.rule_file import RecordingRule
 
 TRAFFIC_RANGE_S = 600
 """A service with a request every few minutes has traffic; one without any for ten has none."""

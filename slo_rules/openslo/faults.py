@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from slo_rules.errors import SloError, SloFaults, faults_in
-from slo_rules.openslo_schema import KINDS, Document
-from slo_rules.openslo_yaml import join, step
+from slo_rules.openslo.reader import join, step
+from slo_rules.openslo.schema import KINDS, Document
 
 T = TypeVar("T")
 P = ParamSpec("P")
