@@ -84,6 +84,8 @@ class Wake:
         self._loop = asyncio.get_running_loop()
         self.news = asyncio.Event()
         self.objectives = asyncio.Event()
+        self._epoch: int | None = None
+        """In which this process led last; None: it never did."""
 
     def tick(self) -> None:
         """The loop should look sooner."""
@@ -93,6 +95,12 @@ class Wake:
         """Objectives changed: agents, Prometheus and the loop should hear of it."""
         self._loop.call_soon_threadsafe(self.objectives.set)
         self.tick()
+
+    def lead(self, epoch: int) -> None:
+        """Said after every pass as the leader: rules that only a leader publishes do not wait for their usual turn."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self.objectives.set()
 
 
 async def run(settings: ControllerSettings, policy: Policy, told: Mapping[str, str]) -> None:
@@ -139,7 +147,12 @@ async def _build(
         holder=holder,
         aside=asyncio.to_thread,
     )
-    pulse = Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=hub.lead, stand_down=hub.stand_down)
+
+    def lead(epoch: int) -> None:
+        hub.lead(epoch)
+        wake.lead(epoch)
+
+    pulse = Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=lead, stand_down=hub.stand_down)
     keeper = _rules_keeper(settings, client, clock, metrics)
     facts = PrometheusFacts(url=settings.prometheus_url, client=client)
     regions = partial(expected_regions, story, hub, policy.gateways)
