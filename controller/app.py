@@ -147,11 +147,7 @@ async def _build(
         holder=holder,
         aside=asyncio.to_thread,
     )
-
-    def lead(epoch: int) -> None:
-        hub.lead(epoch)
-        wake.lead(epoch)
-
+    lead = partial(_lead, hub, wake)
     pulse = Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=lead, stand_down=hub.stand_down)
     keeper = _rules_keeper(settings, client, clock, metrics)
     facts = PrometheusFacts(url=settings.prometheus_url, client=client)
@@ -186,6 +182,11 @@ async def _build(
         wake=wake,
         certificate=read_certificate(settings),
     )
+
+
+def _lead(hub: AgentHub, wake: Wake, epoch: int) -> None:
+    hub.lead(epoch)
+    wake.lead(epoch)
 
 
 def _rules_keeper(

@@ -1,4 +1,4 @@
-"""What people ask of the controller's memory, as protocols: objectives, intents and the story of what happened.
+"""What people ask of the controller's memory, as protocols: intents and the story of what happened; objectives are in `slo_store`.
 
 The loop has its own view of the same memory (`ports.Journal`), fenced by the leader's epoch. These are unfenced: an
 operator may change an objective through any controller, also a standby. Every refusal is a value that names its reason.
@@ -10,11 +10,10 @@ from typing import Protocol
 
 from contracts.agent_api import CredentialGrant, HostReport, SyncRequest, SyncResponse
 from contracts.serving_api import SloThresholds
-from contracts.vocabulary import HostId, SloId
+from contracts.vocabulary import HostId
 from controller.core.actions import ActionId, ActionRecord
 from controller.core.fleet import TrafficIntent
 from controller.ports import DecisionRecord, GatewayObservation, Lease, OperatorIntent, SourceDown
-from slo_rules.model import Slo
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,103 +22,6 @@ class Change:
 
     operator: str
     at_unix_s: float
-
-
-# ── objectives ────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
-class StoredSlo:
-    """An objective with the revision of the whole set at which it last changed."""
-
-    slo: Slo
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class SloSet:
-    """All objectives; `revision` grows by one with every change, deletions included."""
-
-    slos: tuple[StoredSlo, ...]
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class SlosApplied:
-    """Several objectives as they are stored now; those that were there already, unchanged, keep their revision."""
-
-    slos: tuple[StoredSlo, ...]
-    changed: tuple[SloId, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SloExists:
-    """Creating would overwrite one that is there."""
-
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class SloMissing:
-    """There is none of that id."""
-
-
-@dataclass(frozen=True, slots=True)
-class SloStale:
-    """It has changed since the caller read it."""
-
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class SloLimit:
-    """The set is full: every objective costs rules in Prometheus, and exact ones also counters at every replica."""
-
-    slos_max: int
-    of_kind: str = ""
-    """The kind of indicator of which there are that many; empty: of all kinds together."""
-
-
-@dataclass(frozen=True, slots=True)
-class SloUnfit:
-    """It names objectives that are not there, or leads back to itself."""
-
-    field: str
-    problem: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class SloNeeded:
-    """Others name it: it cannot go before they do."""
-
-    by: tuple[SloId, ...]
-
-
-class SloStore(Protocol):
-    """Objectives as operators edit them. What is stored always holds together: whatever one names is there."""
-
-    def slos(self) -> SloSet:
-        """All of them, by id."""
-        ...
-
-    def create_slo(self, slo: Slo, change: Change) -> StoredSlo | SloExists | SloLimit | SloUnfit:
-        """Add a new one."""
-        ...
-
-    def replace_slo(
-        self, slo: Slo, expected: int | None, change: Change
-    ) -> StoredSlo | SloMissing | SloStale | SloLimit | SloUnfit:
-        """Overwrite one; `expected` is the revision the caller saw, None to overwrite whatever is there."""
-        ...
-
-    def apply_slos(self, slos: tuple[Slo, ...], change: Change) -> SlosApplied | SloLimit | SloUnfit:
-        """Create or replace all of them, or none; whatever else is there stays."""
-        ...
-
-    def delete_slo(
-        self, slo: SloId, expected: int | None, change: Change
-    ) -> StoredSlo | SloMissing | SloStale | SloNeeded:
-        """Remove one and return what was removed."""
-        ...
 
 
 # ── intents ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,8 @@ from contracts.serving_api import SloThreshold, SloThresholds
 from contracts.vocabulary import Region
 from controller.ports import FleetSource
 from controller.rules_keeper import RulesKeeper
-from controller.stores import SloSet, SloStore, Story, ThresholdSink
+from controller.slo_store import SloSet, SloStore
+from controller.stores import Story, ThresholdSink
 from slo_rules.compiler import compile_slos
 from slo_rules.errors import SloError
 from slo_rules.render import render_rules

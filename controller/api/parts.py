@@ -11,16 +11,8 @@ from chassis.clock import Clock
 from controller.admission.report import AdmissionDesk
 from controller.ports import FleetSource
 from controller.rules_ports import RulesState
-from controller.stores import (
-    AgentDesk,
-    AlertReceiver,
-    CredentialDesk,
-    GatewayViewer,
-    IntentStore,
-    LoopStatus,
-    SloStore,
-    Story,
-)
+from controller.slo_store import SloStore
+from controller.stores import AgentDesk, AlertReceiver, CredentialDesk, GatewayViewer, IntentStore, LoopStatus, Story
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 from contracts.vocabulary import SliKind, SloId
 from controller.api import slo_bodies as bodies
 from controller.rules_ports import RulesState
-from controller.stores import StoredSlo
+from controller.slo_store import StoredSlo
 from slo_rules import windows
 from slo_rules.errors import SloError
 from slo_rules.indicators import ExactCounters

@@ -23,17 +23,8 @@ from controller.api.parts import ApiParts, Parts
 from controller.api.problems import ProblemError, not_found, problem, unusable
 from controller.api.slo_documents import NewProposal, Proposal, Replacement, described
 from controller.api.slo_views import EXAMPLE_ID, AppliedSlos, NewSlo, RulesView, SloFields, SloList, SloView
-from controller.stores import (
-    Change,
-    SloExists,
-    SloLimit,
-    SloMissing,
-    SloNeeded,
-    SlosApplied,
-    SloStale,
-    SloUnfit,
-    StoredSlo,
-)
+from controller.slo_store import SloExists, SloLimit, SloMissing, SloNeeded, SlosApplied, SloStale, SloUnfit, StoredSlo
+from controller.stores import Change
 from slo_rules.compiler import compile_slos
 from slo_rules.errors import SloError
 from slo_rules.model import Slo

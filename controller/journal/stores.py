@@ -13,13 +13,7 @@ from controller.journal import codec, tables
 from controller.journal.database import Database
 from controller.journal.sql import decision_row
 from controller.ports import DecisionRecord, Lease, OperatorIntent
-from controller.stores import (
-    Change,
-    Control,
-    DecisionQuery,
-    IntentAccepted,
-    IntentKeyReused,
-    IntentLimit,
+from controller.slo_store import (
     SloExists,
     SloLimit,
     SloMissing,
@@ -29,6 +23,14 @@ from controller.stores import (
     SloStale,
     SloUnfit,
     StoredSlo,
+)
+from controller.stores import (
+    Change,
+    Control,
+    DecisionQuery,
+    IntentAccepted,
+    IntentKeyReused,
+    IntentLimit,
     UnknownCursor,
 )
 from slo_rules.errors import SloError
@@ -43,7 +45,7 @@ INTENTS_WAITING_MAX = 100
 
 
 class SqlSlos:
-    """`stores.SloStore` over a database."""
+    """`slo_store.SloStore` over a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -19,7 +19,7 @@ from controller.api import intents as intents_api
 from controller.api import story as story_api
 from controller.core.actions import Expectation, Measure
 from controller.rules_ports import RulesStanding, RulesState, UnhealthyRule
-from controller.stores import StoredSlo
+from controller.slo_store import StoredSlo
 from slo_rules.errors import SloError
 from slo_rules.indicators import ExactCounters
 from slo_rules.load import load_documents, load_files

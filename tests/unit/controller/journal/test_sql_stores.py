@@ -12,21 +12,8 @@ from controller.journal.database import Database, open_database
 from controller.journal.sql import SqlJournal
 from controller.journal.stores import EXACT_SLOS_MAX, INTENTS_WAITING_MAX, SqlIntents, SqlSlos, SqlStory
 from controller.ports import DecisionRecord, OperatorIntent, TickRecord
-from controller.stores import (
-    Change,
-    DecisionQuery,
-    IntentAccepted,
-    IntentKeyReused,
-    IntentLimit,
-    SloExists,
-    SloLimit,
-    SloMissing,
-    SloNeeded,
-    SloStale,
-    SloUnfit,
-    StoredSlo,
-    UnknownCursor,
-)
+from controller.slo_store import SloExists, SloLimit, SloMissing, SloNeeded, SloStale, SloUnfit, StoredSlo
+from controller.stores import Change, DecisionQuery, IntentAccepted, IntentKeyReused, IntentLimit, UnknownCursor
 from slo_rules.indicators import ClassicHistogram, Composite, EventRatio, ExactCounters, GaugeBound, Part
 from slo_rules.model import Slo
 from slo_rules.together import SLOS_MAX
