@@ -147,8 +147,7 @@ async def _build(
         holder=holder,
         aside=asyncio.to_thread,
     )
-    lead = partial(_lead, hub, wake)
-    pulse = Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=lead, stand_down=hub.stand_down)
+    pulse = _pulse(loop, hub, wake, metrics, clock, holder)
     keeper = _rules_keeper(settings, client, clock, metrics)
     facts = PrometheusFacts(url=settings.prometheus_url, client=client)
     regions = partial(expected_regions, story, hub, policy.gateways)
@@ -184,9 +183,14 @@ async def _build(
     )
 
 
-def _lead(hub: AgentHub, wake: Wake, epoch: int) -> None:
-    hub.lead(epoch)
-    wake.lead(epoch)
+def _pulse(
+    loop: ControlLoop, hub: AgentHub, wake: Wake, metrics: ControllerMetrics, clock: Clock, holder: str
+) -> Pulse:
+    def lead(epoch: int) -> None:
+        hub.lead(epoch)
+        wake.lead(epoch)
+
+    return Pulse(loop=loop, clock=clock, metrics=metrics, holder=holder, lead=lead, stand_down=hub.stand_down)
 
 
 def _rules_keeper(
