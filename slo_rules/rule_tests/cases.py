@@ -36,7 +36,7 @@ HISTORY_S = 600
 SILENCE_S = TRAFFIC_RANGE_S + 5 * MINUTE_S
 """Until the last request is so long ago that there is no traffic."""
 COVERED_S = 1_920
-"""Half an hour and a little, a multiple of the budget rules' interval."""
+"""Half an hour and a little, a multiple of the four minutes that are summed first."""
 VANISHED_WITHIN_S = 300
 """Two minutes until `rate` sees nothing, two of patience, one for the evaluation grid."""
 
@@ -107,7 +107,7 @@ def _spending(tested: Tested, region: Region, share: Decimal, seconds: int) -> R
 
 
 def coverage_case(tested: Tested) -> Case:
-    """For the grid of the budget rules: half an hour of counts, and none for another half."""
+    """Half an hour of counts, and none for another half."""
     counts, region = tested.shape.healthy_minute, tested.regions[0]
     spent = counts * exact_budget(tested.slo) / 2
     half = Stretch(COVERED_S, counts - spent, spent)

@@ -18,7 +18,7 @@ import yaml
 
 from contracts.vocabulary import Region, SloId
 from slo_rules import promql
-from slo_rules.compiler import BUDGET_INTERVAL_S, compile_slos
+from slo_rules.compiler import compile_slos
 from slo_rules.fleet_alerts import fleet_group
 from slo_rules.model import Slo
 from slo_rules.render import render_rules
@@ -30,7 +30,7 @@ from slo_rules.rule_tests.special import consequence_case, maintenance_case
 from slo_rules.rule_tests.tiers import RAW, Grid, burn_case, grid_of, page_case
 from slo_rules.rule_tests.traffic import MINUTE_S, Replica, input_series
 from slo_rules.together import ancestors, members
-from slo_rules.windows import Exclusion, RollingWindow
+from slo_rules.windows import Exclusion
 
 NO_OTHERS: Mapping[SloId, Slo] = MappingProxyType({})
 FIRST_DAY = date(1970, 1, 1)
@@ -107,6 +107,8 @@ def render_suite(rehearsal: Rehearsal, suite: Suite, *, rules_file: str) -> str:
     document = {
         "rule_files": [rules_file],
         "evaluation_interval": promql.duration(suite.grid.evaluation_s),
+        # Otherwise promtool takes them in any order, and what reads another group's series is at times a step behind.
+        "group_eval_order": [group.name for group in rehearsal.rules.groups],
         "tests": [
             {
                 "name": case.name,
@@ -140,10 +142,8 @@ def _everything(tested: Tested) -> tuple[Case, ...]:
 
 
 def _budget_suite(tested: Tested) -> Suite:
-    """promtool evaluates every group at the interval of the file; budgets are added up at their own. A period's counts are
-    recorded by the minute, whatever their sums are."""
-    every_s = BUDGET_INTERVAL_S if isinstance(tested.slo.window, RollingWindow) else MINUTE_S
-    return Suite("budget", Grid(MINUTE_S, every_s, recorded=True), (coverage_case(tested),))
+    """From recorded counts, one a minute: so that what was observed is known to the minute."""
+    return Suite("budget", Grid(MINUTE_S, MINUTE_S, recorded=True), (coverage_case(tested),))
 
 
 def _slow_suites(tested: Tested) -> tuple[Suite, ...]:

@@ -54,9 +54,9 @@ def burn_expression(slo: Slo, tier: Tier) -> str:
     variance = promql.number(tier.theta * (1 - tier.theta) * tier.event_max)
     margin = f" + {promql.number(tier.z)} * sqrt({variance} * {total_long})" if tier.z else ""
     return (
-        f"{bad_long} > {theta} * {total_long}{margin}"
+        # A comparison passes its left side on: the longest range is read once for both.
+        f"({bad_long} >= {promql.number(tier.bad_min)}) > {theta} * {total_long}{margin}"
         f" and {bad_short} > {theta} * {total_short}"
-        f" and {bad_long} >= {promql.number(tier.bad_min)}"
     )
 
 

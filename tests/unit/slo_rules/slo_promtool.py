@@ -75,16 +75,20 @@ def _verdicts(said: Iterable[str], names: dict[str, str]) -> Iterable[tuple[str,
 
 
 def _rules(story: Story) -> str:
+    return render_rules(_compiled(story)).replace("time()", f"(time() + {story.begins_unix_s})")
+
+
+def _compiled(story: Story) -> RuleFile:
     compiled = compile_slos(story.slos, story.regions, story.today)
     fleet = fleet_group().name
-    text = render_rules(RuleFile(tuple(group for group in compiled.groups if group.name != fleet)))
-    return text.replace("time()", f"(time() + {story.begins_unix_s})")
+    return RuleFile(tuple(group for group in compiled.groups if group.name != fleet))
 
 
 def _test(rules_file: str, story: Story) -> dict[str, object]:
     return {
         "rule_files": [rules_file],
         "evaluation_interval": "1m",
+        "group_eval_order": [group.name for group in _compiled(story).groups],
         "tests": [
             {
                 "interval": f"{SCRAPE_S}s",

@@ -62,10 +62,9 @@ def test_a_burn_alert_is_the_score_test_without_a_division():
     first = next(alert for alert in compile_slos((slo(),), (EU,)).alerts if alert.alert == ALERT_SLO_BURN)
     bad, total = 'slo:events_bad:inc1m{slo="speech"}', 'slo:events_total:inc1m{slo="speech"}'
     assert first.expr == (
-        f"sum_over_time({bad}[10m]) > 0.5 * sum_over_time({total}[10m])"
+        f"(sum_over_time({bad}[10m]) >= 9.5) > 0.5 * sum_over_time({total}[10m])"
         f" + 2.33 * sqrt(0.25 * sum_over_time({total}[10m]))"
         f" and sum_over_time({bad}[2m]) > 0.5 * sum_over_time({total}[2m])"
-        f" and sum_over_time({bad}[10m]) >= 9.5"
     )
 
 
