@@ -36,7 +36,7 @@ check: $(STAMP) ## format, lint, types and import contracts, in seconds
 # Most tests wait for real servers, so a few beside each other cost little; tests/conftest.py keeps apart what would collide.
 WORKERS ?= 3
 test: setup-dev ## set up, then every test with real servers
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 demo: setup ## set up, then live through five faults and heal them
 	@$(BIN)/trimtab demo

@@ -21,7 +21,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -37,6 +36,7 @@ from agent.line.sync import SyncPace
 from bench.killing.evidence import Evidence, gather
 from bench.killing.host import HostPlan, build_host
 from bench.killing.leader import JOIN_TOKEN, LeaderPlan, build_leader, draining
+from bench.ports import free_port
 from chassis.clock import SystemClock
 from chassis.processes import die_with_parent
 from chassis.retry import Backoff
@@ -177,10 +177,8 @@ def kill_many(home: Path, *, kills: int, seed: int, hosts: int) -> tuple[Massacr
     """The whole run in `home`; returns what was done, what came of it, and the seconds that it took."""
     started_s = time.monotonic()
     (home / "heard").mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    massacre = Massacre(home, tuple(HostId(f"host-{number}") for number in range(hosts)), random.Random(seed), port)
+    names = tuple(HostId(f"host-{number}") for number in range(hosts))
+    massacre = Massacre(home, names, random.Random(seed), free_port())
     gc.freeze()  # children share what was imported
     massacre.run(kills)
     massacre.drain(lambda: gather(home).open == 0)

@@ -82,21 +82,27 @@ OPTIONAL_ON_CI = {"gpu", "browser"}
 """CI machines have no GPU, and need no browser: what it photographs is checked before. Everything else they must have."""
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """With several workers, what shares something stays on one of them: the engine, the processors, a file's fixtures.
+SHARED = {
+    "tests/conformance/agent/": "engine",
+    "tests/integration/agent/test_containers_healed.py": "engine",
+    "tests/e2e/": "processors",
+    "tests/integration/serving/": "processors",
+}
+"""What the tests of a folder or file share and could not share with others at the same time."""
 
-    A wrapper, because the groups must be there before the distributing plugin looks for them.
-    """
-    for item in items:
-        if any(item.get_closest_marker(marker) for marker in ("docker", "compose")):
-            group = "engine"
-        elif any(item.get_closest_marker(marker) for marker in ("e2e", "voice")):
-            group = "processors"
-        else:
-            group = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    return (yield)
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With several workers, what shares something stays on one of them: the engine, the processors, a file's fixtures."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # there is no worker without the plugin
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return next((what for place, what in SHARED.items() if path.startswith(place)), path)
+
+    config.option.loadscopereorder = False  # in order of the paths: what takes longest comes early
+    return Sharing(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

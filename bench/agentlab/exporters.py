@@ -2,29 +2,22 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.simulated_gpus.directory import reader_environment
 from bench.agentlab.scraping import Scrape, samples, scrape
+from bench.ports import free_port
 
 START_S_MAX = 30.0
 END_S_MAX = 5.0
 UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONOPTIMIZE", "PYTHONMALLOC")
 """What would make a program compile itself at every start, or use memory in another way than on a host."""
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)

@@ -20,8 +20,9 @@ import psutil
 from agent.simulated_gpus.directory import create_directory
 from agent.simulated_gpus.state import SimulatedHost, SimulatedProcess
 from bench.agentlab.controller import QuietController
-from bench.agentlab.exporters import REPOSITORY, Exporter, free_port
+from bench.agentlab.exporters import REPOSITORY, Exporter
 from bench.agentlab.scraping import samples
+from bench.ports import free_port
 
 FAKE_REPLICA = REPOSITORY / "tests" / "integration" / "agent" / "fake_replica.py"
 SCRAPE_INTERVAL_S = 5.0

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 
 import httpx
 
+from bench.ports import free_port
+
 POLL_S = 0.02
 ANSWER_S_MAX = 0.25
 END_S_MAX = 5.0
@@ -53,13 +55,11 @@ def free_ports(count: int) -> int:
     """The first of `count` neighbouring ports that are free now."""
     for _ in range(100):
         with ExitStack() as stack:
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            base = int(probe.getsockname()[1])
+            base = free_port()
             try:
-                for port in range(base + 1, base + 1 + count):
+                for port in range(base, base + count):
                     stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return base + 1
+            return base
     raise TimeoutError("no neighbouring ports are free")

@@ -17,6 +17,7 @@ from chassis.auth import Role
 from chassis.clock import Clock
 from contracts.agent_api import Order
 from contracts.vocabulary import HostId, OrderKey, OrderKind, ProfileId, ReceiptStatus, ReplicaId
+from controller.admission.report import Asked, Report
 from controller.api.factory import create_api
 from controller.api.parts import ApiParts
 from controller.credentials import CredentialOffice
@@ -28,6 +29,7 @@ from controller.journal.sql import SqlJournal
 from controller.journal.stores import SqlIntents, SqlSlos, SqlStory
 from controller.listener import Certificate, build_server, listen
 from controller.ports import FencedError, Lease, OpenOrder, TickRecord
+from controller.rules_keeper import NOT_OURS
 from controller.sources.agents import AgentHub
 from controller.sources.alertmanager import AlertInbox
 from controller.stores import LoopStatus
@@ -196,6 +198,13 @@ def epoch_heard(path: Path) -> int:
     return int(path.read_text(encoding="utf-8")) if path.exists() else 0
 
 
+class _NoAdmission:
+    """`AdmissionDesk` of a controller without a Prometheus; nobody sets an objective here."""
+
+    async def examine(self, asked: Asked) -> Report:
+        return Report(slo=asked.slo, tiers=(), findings=())
+
+
 def _parts(database: Database, hub: AgentHub, clock: Clock, rng: random.Random) -> ApiParts:
     story = SqlStory(database)
     new_id: Callable[[], str] = lambda: f"{rng.getrandbits(64):016x}"  # noqa: E731
@@ -203,6 +212,8 @@ def _parts(database: Database, hub: AgentHub, clock: Clock, rng: random.Random) 
         clock=clock,
         tokens={Role.AGENT: JOIN_TOKEN},
         slos=SqlSlos(database),
+        admission=_NoAdmission(),
+        rules=lambda: NOT_OURS,
         intents=SqlIntents(database),
         story=story,
         fleet=hub,

@@ -6,7 +6,6 @@ on purpose: no result depends on when a bench is run.
 
 import contextlib
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from bench.ports import free_port
 from bench.rulelab.traffic import Counter
 
 EPOCH_S = 1_767_225_600
@@ -133,9 +133,7 @@ def create_blocks(*arguments: str, folder: Path | None = None) -> None:
 def program(folder: Path, data: Path, config: dict[str, object]) -> Iterator[str]:
     """A Prometheus with `config`, until the end of the block; its URL."""
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as probe:
-        probe.bind((_LISTEN, 0))
-        port = probe.getsockname()[1]
+    port = free_port(_LISTEN)
     url = f"http://{_LISTEN}:{port}"
     with (folder / "prometheus.log").open("a") as log:
         process = subprocess.Popen(

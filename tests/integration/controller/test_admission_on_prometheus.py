@@ -1,6 +1,6 @@
 """Admissions against a real Prometheus with a day of seeded history: each bad objective gets a code of its own."""
 
-import asyncio
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -266,14 +266,10 @@ async def test_a_prometheus_that_is_down_is_a_finding(free_port: Callable[[], in
 
 
 async def test_a_prometheus_that_hangs_is_a_finding_in_time() -> None:
-    async def never(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
-
-    silent = await asyncio.start_server(never, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(trust_env=False) as client:
-        facts = PrometheusFacts(url=f"http://127.0.0.1:{port}", client=client, timeout_s=0.2)
-        office = AdmissionOffice(facts=facts, regions=lambda: REGIONS, clock=SystemClock())
-        report = await examine(office, GOOD)
-    silent.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody ever answers
+        async with httpx.AsyncClient(trust_env=False) as client:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            facts = PrometheusFacts(url=url, client=client, timeout_s=0.2)
+            office = AdmissionOffice(facts=facts, regions=lambda: REGIONS, clock=SystemClock())
+            report = await examine(office, GOOD)
     assert codes(report) == {"prometheus_silent"}
