@@ -127,7 +127,8 @@ def test_a_damaged_journal_fences_orders_from_before_and_keeps_what_it_can_read(
     wait_until(lambda: "memory" in degraded(host), within_s=10, what="the report says so")
     assert "damaged" in degraded(host)["memory"]
     assert len(list(host.state_dir.glob("journal.corrupt-*"))) == 1
-    assert host.generation(0) > generation
+    wait_until(lambda: host.generation(0) > generation, within_s=10, what="the replica is started anew")
+    wait_until(lambda: host.is_ready(0), within_s=10, what="it is ready")
     assert is_refused(host, "maybe executed before", RefusalReason.MEMORY_LOST)
     soon = host.controller.now_unix_s() + 90.0  # past the fence: it cannot have been issued before the damage
     key = host.controller.offer("new", OrderKind.RESTART, FIRST, host.generation(0), not_after_unix_s=soon)
