@@ -13,7 +13,9 @@ from contracts.metric_names import (
     LABEL_WINDOW,
     RULE_BUDGET_REMAINING,
     RULE_COVERAGE,
+    RULE_EVENTS_BAD_INC1M,
     RULE_EVENTS_BAD_INC4M,
+    RULE_EVENTS_TOTAL_INC1M,
     RULE_EVENTS_TOTAL_INC4M,
     RULE_EXCLUDED,
     RULE_FIRST_SEEN,
@@ -29,7 +31,7 @@ from slo_rules.indicators import Composite
 from slo_rules.model import Slo
 from slo_rules.rule_file import RecordingRule
 from slo_rules.rules.counts import current_period
-from slo_rules.rules.recorded import Surroundings, expected_regions, may_be_excluded, per_region, recorded
+from slo_rules.rules.recorded import SPAN_S, Surroundings, expected_regions, may_be_excluded, per_region, recorded
 from slo_rules.tiers import exact_budget
 from slo_rules.windows import UNIT_S_MAX, CalendarWindow, RollingWindow, Window
 from slo_rules.words.promise import promise_of, sli_of, window_of
@@ -59,14 +61,16 @@ def budget_rules(slo: Slo, around: Surroundings) -> tuple[RecordingRule, ...]:
 
 def _remaining(slo: Slo) -> str:
     """1 − bad / total / budget. At least one event below the line: an idle SLO has spent nothing, which 0 / 0 would not say."""
-    bad = _over_window(slo, RULE_EVENTS_BAD_INC4M, RULE_PERIOD_EVENTS_BAD)
-    total = _over_window(slo, RULE_EVENTS_TOTAL_INC4M, RULE_PERIOD_EVENTS_TOTAL)
+    bad = _over_window(slo, RULE_EVENTS_BAD_INC4M, RULE_PERIOD_EVENTS_BAD, RULE_EVENTS_BAD_INC1M)
+    total = _over_window(slo, RULE_EVENTS_TOTAL_INC4M, RULE_PERIOD_EVENTS_TOTAL, RULE_EVENTS_TOTAL_INC1M)
     return f"1 - {bad} / clamp_min({total}, {_smallest_event(slo)}) / {promql.number(exact_budget(slo))}"
 
 
 def _coverage(slo: Slo, around: Surroundings) -> str:
     """Minutes with a count over minutes that could have had one: of the window, since the SLO exists, without maintenance."""
-    observed = _over_window(slo, RULE_OBSERVED_MINUTES_INC4M, RULE_PERIOD_EVENTS_TOTAL, "count_over_time")
+    observed = _over_window(
+        slo, RULE_OBSERVED_MINUTES_INC4M, RULE_PERIOD_EVENTS_TOTAL, RULE_EVENTS_TOTAL_INC1M, "count_over_time"
+    )
     first_seen = f"min({recorded(RULE_FIRST_SEEN, slo.id)})"
     if isinstance(slo.window, CalendarWindow):
         # Whichever is later.
@@ -90,13 +94,19 @@ def _first_seen(slo: Slo) -> str:
     return f"min(min_over_time({recorded(RULE_FIRST_SEEN, slo.id)}[{window}])) or vector(time())"
 
 
-def _over_window(slo: Slo, record: str, period_record: str, of_period: str = "sum_over_time") -> str:
-    """Sum of `record` over the last seconds, or the function `of_period` over the samples of the current period."""
+def _over_window(slo: Slo, record: str, period_record: str, minutes: str = "", function: str = "sum_over_time") -> str:
+    """Sum of `record` over the last seconds, or `function` over the samples of the current period.
+
+    A region that has no sum of four minutes yet has `minutes`, the counts that they are made of by `function`.
+    """
     if isinstance(slo.window, RollingWindow):
-        return f"sum_over_time({recorded(record, slo.id)}[{promql.just_under(slo.window.seconds)}])"
+        summed = f"sum_over_time({recorded(record, slo.id)}[{promql.just_under(slo.window.seconds)}])"
+        if not minutes:
+            return summed
+        return f"({summed} or {function}({recorded(minutes, slo.id)}[{promql.just_under(SPAN_S)}]))"
     # An hour more than the longest period, for a sample that is recorded a little late.
     reach = promql.duration(_longest_s(slo.window) + 3_600)
-    samples = f"{of_period}({recorded(period_record, slo.id)}[{reach}])"
+    samples = f"{function}({recorded(period_record, slo.id)}[{reach}])"
     return f"sum without ({LABEL_PERIOD}) ({samples} and on ({LABEL_PERIOD}) {current_period(slo)})"
 
 
